@@ -1,0 +1,1 @@
+"""The Kentongan agent: video in, events and counts out; one direction, no back edges."""

@@ -1,0 +1,1 @@
+"""The commands for people: doctor, bench, replay, demo, watch."""

@@ -1,0 +1,1 @@
+"""Signed model updates: fetch, verify, trial, commit, roll back."""

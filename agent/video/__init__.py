@@ -1,0 +1,1 @@
+"""Cameras and files become frames with a capture time."""
