@@ -1,0 +1,197 @@
+"""What a configuration may say, and the meaning of every field.
+
+These frozen types are the one definition: the loader validates against them, the JSON Schema for editors is
+generated from them, and every stage is handed the part that concerns it. Nothing here opens a file but by name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from agent.config.rules import RuleSettings
+from agent.records import ClassName
+
+Name: TypeAlias = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
+        description="Lower-case letters, digits, - and _; at most 63. It becomes a level of an MQTT topic.",
+    ),
+]
+Point: TypeAlias = Annotated[
+    tuple[float, float],
+    Field(description="x, y: relative to the picture (0 to 1), or pixels where the camera names its frame_size."),
+]
+IntervalSeconds: TypeAlias = Literal[10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600]
+"""Divisors or multiples of a minute that divide an hour, so that intervals fall on the wall clock."""
+
+
+class Part(BaseModel):
+    """A frozen part of the configuration that refuses fields it doesn't know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Tls(Part):
+    """TLS to the broker. On, verified, 1.2 or newer; the system's certificate authorities unless ca_file is given."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _pair(self) -> Tls:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("a client certificate needs both cert_file and key_file; give both or neither")
+        return self
+
+
+class Login(Part):
+    """A user and where the password is: a file only the agent can read, or an environment variable."""
+
+    user: str | None = None
+    password_file: Path | None = None
+    password_env: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Login:
+        if self.password_file is not None and self.password_env is not None:
+            raise ValueError("give password_file or password_env, not both")
+        return self
+
+
+class Mqtt(Part):
+    """The broker of the traffic management centre."""
+
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65535)] = 8883
+    tls: Tls = Tls()
+    plaintext: Annotated[bool, Field(description="True sends without TLS: for a broker on this very box only.")] = False
+    login: Login = Login()
+    delivery: Annotated[
+        Literal["broker", "application"],
+        Field(description="broker: done at PUBACK. application: done when the receiver's ack covers the seq."),
+    ] = "broker"
+    protocol: Literal["5", "3.1.1"] = "5"
+    keepalive_s: Annotated[int, Field(ge=5, le=600)] = 30
+    in_flight: Annotated[int, Field(ge=1, le=1000, description="Records sent and not yet acknowledged.")] = 64
+    backfill_per_s: Annotated[float, Field(gt=0, le=10_000, description="Pace of a backlog, records a second.")] = 200
+
+
+class Outbox(Part):
+    """The store on disk that holds records until they are delivered."""
+
+    max_mb: Annotated[int, Field(ge=1, le=100_000)] = 1024
+    commit_ms: Annotated[int, Field(ge=10, le=5000, description="Longest wait before a record is durable.")] = 200
+
+
+class Model(Part):
+    """A detection model: one ONNX file. The lower fields are for foreign files without a description of their own."""
+
+    file: Path
+    threads: Annotated[int, Field(ge=0, le=64, description="0 leaves the choice to the agent.")] = 0
+    score: Annotated[float | None, Field(gt=0, lt=1)] = None
+    nms_iou: Annotated[float | None, Field(gt=0, lt=1)] = None
+    providers: tuple[Literal["tensorrt", "cuda", "openvino", "xnnpack", "cpu"], ...] | None = None
+    family: Literal["yolo", "yolo-end2end", "yolox", "detr"] | None = None
+    labels: Annotated[
+        Literal["coco"] | tuple[str, ...] | None,
+        Field(description='"coco", or the names of the outputs in order'),
+    ] = None
+    color: Literal["RGB", "BGR"] | None = None
+    scale: Literal["0..1", "0..255"] | None = None
+
+
+class Line(Part):
+    """A counting line from its first point to its second; a_to_b is from its left-hand side to its right-hand side."""
+
+    name: Name
+    points: tuple[Point, Point]
+    interval_s: IntervalSeconds = 60
+    classes: Annotated[tuple[ClassName, ...] | None, Field(min_length=1, description="Default: all.")] = None
+    a_to_b: Annotated[str | None, Field(max_length=80, description="What this direction is called: 'to Klaten'.")] = (
+        None
+    )
+    b_to_a: Annotated[str | None, Field(max_length=80)] = None
+    road: Annotated[Name | None, Field(description="Road type in pcu: which table of PCU factors.")] = None
+
+
+class Zone(Part):
+    """A polygon on the ground, and the rules that watch it."""
+
+    name: Name
+    polygon: Annotated[tuple[Point, ...], Field(min_length=3, max_length=64)]
+    interval_s: IntervalSeconds = 60
+    classes: Annotated[tuple[ClassName, ...] | None, Field(min_length=1)] = None
+    rules: RuleSettings = RuleSettings()
+
+
+class GroundPoint(Part):
+    """A point in the picture and the same point on the road, in metres from any origin."""
+
+    image: Point
+    metres: tuple[float, float]
+
+
+class Ground(Part):
+    """The plane of the road, from four or more points; without it speeds and lengths are absent."""
+
+    points: Annotated[tuple[GroundPoint, ...], Field(min_length=4, max_length=64)]
+
+
+class Camera(Part):
+    """One camera: where its video comes from, where it stands, and what to look for."""
+
+    name: Name
+    source: Annotated[str, Field(min_length=1, description="rtsp://…, a file, /dev/video0, or gst: and a pipeline")]
+    login: Login = Login()
+    transport: Literal["tcp", "udp"] = "tcp"
+    place: Annotated[str | None, Field(max_length=200)] = None
+    latitude: Annotated[float | None, Field(ge=-90, le=90)] = None
+    longitude: Annotated[float | None, Field(ge=-180, le=180)] = None
+    heading_deg: Annotated[float | None, Field(ge=0, lt=360)] = None
+    field_of_view_deg: Annotated[float | None, Field(gt=0, le=360)] = None
+    owner: Annotated[str | None, Field(max_length=200)] = None
+    model: Name = "street"
+    detect_fps: Annotated[float, Field(gt=0, le=60)] = 10
+    frame_size: Annotated[
+        tuple[int, int] | None, Field(description="Width and height that pixel coordinates below refer to.")
+    ] = None
+    identical_s: Annotated[
+        float, Field(ge=1, le=3600, description="Bit-identical pictures for so long mean a frozen camera.")
+    ] = 5
+    lines: Annotated[tuple[Line, ...], Field(max_length=64)] = ()
+    zones: Annotated[tuple[Zone, ...], Field(max_length=64)] = ()
+    ground: Ground | None = None
+
+
+def _unique(cameras: tuple[Camera, ...]) -> tuple[Camera, ...]:
+    names = [camera.name for camera in cameras]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"two cameras are called {twice[0]!r}; give each its own name")
+    return cameras
+
+
+class Config(Part):
+    """The whole configuration of one box."""
+
+    device: Annotated[Name, Field(description="The box's name and its MQTT user.")]
+    place: Annotated[str | None, Field(max_length=200)] = None
+    state_dir: Path = Path("/var/lib/kentongan")
+    mqtt: Mqtt
+    outbox: Outbox = Outbox()
+    models: dict[Name, Model] = Field(default_factory=dict, description="Default: 'street', the one that ships.")
+    cameras: Annotated[tuple[Camera, ...], Field(min_length=1, max_length=64), AfterValidator(_unique)]
+    health_s: Annotated[int, Field(ge=5, le=3600)] = 60
+
+
+class Secrets(BaseModel):
+    """Passwords once read; their repr never shows them."""
+
+    model_config = ConfigDict(frozen=True)
+    mqtt: SecretStr | None = None
+    cameras: dict[str, SecretStr] = Field(default_factory=dict)
