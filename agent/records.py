@@ -88,14 +88,20 @@ Utc: TypeAlias = Annotated[
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 NotNegative: TypeAlias = Annotated[float, Field(ge=0)]
+Seq: TypeAlias = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
 class ClockState:
-    """Whether the record's times can be trusted, and by how many milliseconds they may be off."""
+    """Whether the record's times can be trusted, and by how many milliseconds they may be off.
+
+    ``corrected_s`` is there when the record was made before the clock was set and its times were moved on sending:
+    by so many seconds, so an interval no longer starts on the full minute.
+    """
 
     synced: bool
     error_ms: NotNegative | None = None
+    corrected_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
@@ -212,10 +218,16 @@ class EventBody:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
 class GapBody:
-    """Records that had to be dropped before they could be sent: which, how many, and why."""
+    """Records that had to be dropped before they could be sent: which, how many, and why.
 
-    first_seq: Annotated[int, Field(ge=1)]
-    last_seq: Annotated[int, Field(ge=1)]
+    ``runs`` are ranges of ``seq``, both ends included: nothing in them will come any more, whatever a receiver has of
+    them already stays good. ``first_seq`` and ``last_seq`` are their ends. ``dropped`` counts by kind, and is empty
+    where that can't be known.
+    """
+
+    first_seq: Seq
+    last_seq: Seq
+    runs: Annotated[tuple[tuple[Seq, Seq], ...], Field(min_length=1)]
     dropped: dict[RecordKind, Count]
     why: Literal["outbox_full", "outbox_damaged", "expired"]
 
@@ -241,6 +253,8 @@ class Record:
         clock: Whether that time can be trusted.
         model: The model behind it; ``None`` where no model was involved.
         body: The content.
+        mono_s: ``Instant.mono_s`` of the moment it was made. It stays on the box and lets a record that was made
+            before the clock was set be corrected later; without it the record is sent as it is.
     """
 
     kind: RecordKind
@@ -249,6 +263,7 @@ class Record:
     clock: ClockState
     model: ModelRef | None = None
     body: Body
+    mono_s: float | None = None
 
 
 _ADAPTERS: Final[dict[type[Any], TypeAdapter[Any]]] = {}
