@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Sets everything up and runs what CI runs: linters, types, import contracts, and the whole test suite with coverage.
+# Arguments go to pytest:  ./test.sh tests/unit -k lines     (with arguments, only pytest runs)
+source "$(dirname "$0")/scripts/setup.sh"
+
+setup_system "${OPENCV_LIBRARIES[@]}" \
+  mosquitto=/usr/sbin/mosquitto \
+  openssl=openssl \
+  "python3-gi=/usr/lib/python3/dist-packages/gi" \
+  "gir1.2-gst-rtsp-server-1.0=/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib" \
+  "gstreamer1.0-plugins-base=/usr/lib/*/gstreamer-1.0/libgstvideotestsrc.so" \
+  "gstreamer1.0-plugins-good=/usr/lib/*/gstreamer-1.0/libgstrtp.so" \
+  "gstreamer1.0-plugins-bad=/usr/lib/*/gstreamer-1.0/libgstvideoparsersbad.so" \
+  "gstreamer1.0-plugins-ugly=/usr/lib/*/gstreamer-1.0/libgstx264.so" \
+  "systemd=systemd-analyze" \
+  "faketime=faketime"
+setup_python dev
+
+if [ $# -gt 0 ]; then exec .venv/bin/python -m pytest "$@"; fi
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+.venv/bin/mypy
+.venv/bin/lint-imports
+.venv/bin/python -m coverage erase
+.venv/bin/python -m coverage run -m pytest
+.venv/bin/python -m coverage combine --quiet
+.venv/bin/python -m coverage report --fail-under=95 | tail -n 25
+.venv/bin/python scripts/full_coverage.py
