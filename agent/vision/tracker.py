@@ -1,0 +1,233 @@
+"""Detections become tracks: the same thing keeps the same number.
+
+Two stages in the manner of ByteTrack (Zhang et al. 2022): high scores first, then low scores for what is already
+known. Promises ids that are unique for the tracker's life and are given only to confirmed tracks, each end told
+once, bounded memory, and the same answer to the same input. Knows capture times, never frame counts or clocks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.values import Detections, Tracks
+from agent.vision.assignment import assign
+from agent.vision.association import Array, Rows, candidate_pairs, doubles
+from agent.vision.kalman import begin, correct, measurement_noise, predict
+from agent.vision.track_table import TrackTable
+from agent.vision.tracker_options import TrackerOptions
+
+__all__ = ["Tracker", "TrackerOptions"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """A frame's usable detections in an order that depends on nothing but themselves.
+
+    ``measured`` holds centre x, centre y, width, height; shape (m, 4).
+    """
+
+    measured: Array
+    scores: Array
+    classes: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def select(self, index: Rows | NDArray[np.bool_]) -> _Seen:
+        return _Seen(self.measured[index], self.scores[index], self.classes[index])
+
+
+class Tracker:
+    """The tracker of one camera.
+
+    Args:
+        options: Its numbers.
+        picture_px: Width and height of the picture. When given, a track that coasts out of it ends at once instead
+            of waiting outside for ``coast_s``.
+    """
+
+    def __init__(self, options: TrackerOptions | None = None, picture_px: tuple[int, int] | None = None) -> None:
+        self._options = options or TrackerOptions()
+        self._picture_px = picture_px
+        self._table = TrackTable.empty()
+        self._now_s: float | None = None
+        self._next_id = 1
+        self._ended: list[NDArray[np.int64]] = []
+
+    @property
+    def held(self) -> int:
+        """Tracks in memory, unconfirmed ones included; never more than ``max_tracks``."""
+        return len(self._table)
+
+    def update(self, detections: Detections, now_s: float) -> Tracks:
+        """Take in one frame.
+
+        Args:
+            detections: What the model saw, in any order. Rows that are not finite, have no area, or score below
+                ``low_score`` are passed over.
+            now_s: The frame's capture time, monotonic seconds. A time before the last one counts as the last one.
+
+        Returns:
+            All confirmed tracks, the coasting ones with ``observed`` False, by rising id; and the ids that ended.
+
+        Raises:
+            ValueError: ``now_s`` is not a finite number.
+        """
+        if not math.isfinite(now_s):
+            raise ValueError(f"a frame's capture time must be a finite number of seconds, not {now_s}")
+        self._ended = []
+        now_s = self._advance(now_s)
+        seen = self._usable(detections)
+        left = self._match_all(seen, now_s)
+        self._forget_tentative(now_s)
+        self._confirm()
+        self._add(seen.select(left), now_s)
+        return self._shown()
+
+    def finish(self) -> Tracks:
+        """End every track, for the end of a file or the loss of a camera. No tracks come back, only ``ended``."""
+        self._ended = []
+        self._keep(np.zeros(len(self._table), np.bool_))
+        return self._shown()
+
+    def _advance(self, now_s: float) -> float:
+        """Move to a new time: what was unseen for too long ends, the rest is predicted."""
+        before_s = now_s if self._now_s is None else self._now_s
+        now_s = max(now_s, before_s)
+        self._now_s = now_s
+        self._keep(now_s - self._table.seen_s <= self._options.coast_s)
+        table = self._table
+        beliefs = predict(table.beliefs, now_s - before_s, before_s - table.seen_s, self._options)
+        self._table = replace(table, beliefs=beliefs, misses=table.misses + 1)
+        self._keep(self._in_picture())
+        return now_s
+
+    def _in_picture(self) -> NDArray[np.bool_]:
+        """Which tracks still touch the picture; all, when its size is not known."""
+        if self._picture_px is None:
+            return np.ones(len(self._table), np.bool_)
+        centre = self._table.beliefs.place[:, :2]
+        # Until the whole box is outside: at the edge only a part of a thing is seen, and it may come back.
+        margin = self._table.beliefs.place[:, 2:] / 2
+        touching: NDArray[np.bool_] = ((centre >= -margin) & (centre <= np.array(self._picture_px) + margin)).all(
+            axis=1
+        )
+        return touching
+
+    def _usable(self, detections: Detections) -> _Seen:
+        """Detections that make sense, the best of them if they are too many, without duplicates, in fixed order."""
+        boxes = detections.boxes.astype(np.float64)
+        scores = detections.scores.astype(np.float64)
+        measured = np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
+        good = np.isfinite(measured).all(axis=1) & (measured[:, 2:] > 0.0).all(axis=1)
+        good &= scores >= self._options.low_score
+        seen = _Seen(measured[good], scores[good], detections.classes[good])
+        keys = (*seen.measured.T, seen.classes, -seen.scores)
+        seen = seen.select(np.lexsort(keys)[: self._options.max_detections])
+        better, worse = doubles(
+            seen.measured, seen.classes, seen.measured, seen.classes, self._options.duplicate_overlap
+        )
+        kept = np.ones(len(seen), np.bool_)
+        for one, other in zip(better.tolist(), worse.tolist(), strict=True):
+            if one < other and kept[one]:
+                kept[other] = False
+        return seen.select(kept)
+
+    def _match_all(self, seen: _Seen, now_s: float) -> Rows:
+        """Feed the tracks; return the rows of high detections that fed none."""
+        options, table = self._options, self._table
+        high = seen.scores >= options.high_score
+        confirmed = table.confirmed
+        recent = now_s - table.seen_s <= options.fading_s
+        fed = np.zeros(len(table), np.bool_)
+        used = np.zeros(len(seen), np.bool_)
+        self._match(np.flatnonzero(confirmed), np.flatnonzero(high), seen, now_s, fed, used)
+        self._match(np.flatnonzero(confirmed & recent & ~fed), np.flatnonzero(~high), seen, now_s, fed, used)
+        self._match(np.flatnonzero(~confirmed), np.flatnonzero(high & ~used), seen, now_s, fed, used)
+        return np.flatnonzero(high & ~used)
+
+    def _match(
+        self, rows: Rows, columns: Rows, seen: _Seen, now_s: float, fed: NDArray[np.bool_], used: NDArray[np.bool_]
+    ) -> None:
+        """Match some tracks with some detections, and mark both."""
+        if not len(rows) or not len(columns):
+            return
+        options, part = self._options, seen.select(columns)
+        tracks = self._table.select(rows)
+        pairs = candidate_pairs(tracks.beliefs, tracks.classes, part.measured, part.classes, options)
+        matched, found = assign(pairs.tracks, pairs.detections, pairs.costs, options.new_object_cost)
+        self._feed(rows[matched], part.select(found), now_s)
+        fed[rows[matched]] = True
+        used[columns[found]] = True
+
+    def _feed(self, rows: Rows, seen: _Seen, now_s: float) -> None:
+        """Correct tracks by their detections."""
+        table, options = self._table, self._options
+        beliefs = table.beliefs.select(rows)
+        noise = measurement_noise(beliefs.sizes(), options)
+        noise = np.where(seen.scores < options.high_score, options.low_noise * noise, noise)
+        table.feed(rows, correct(beliefs, seen.measured, noise), seen.scores, seen.classes, now_s)
+
+    def _forget_tentative(self, now_s: float) -> None:
+        """Drop unconfirmed tracks that did not come again, and those that double a confirmed one."""
+        table, options = self._table, self._options
+        kept = table.confirmed | (table.misses < 2) | (now_s - table.seen_s <= options.tentative_s)
+        young, known = np.flatnonzero(~table.confirmed), np.flatnonzero(table.confirmed & table.observed)
+        place, classes = table.beliefs.place, table.classes
+        shadows, _ = doubles(place[young], classes[young], place[known], classes[known], options.shadow_overlap)
+        kept[young[shadows]] = False
+        self._keep(kept)
+
+    def _confirm(self) -> None:
+        """Give ids to the tracks that earned one, the longest held first."""
+        table = self._table
+        earned = np.flatnonzero(~table.confirmed & (table.hits >= self._options.confirm_hits))
+        table.ids[earned] = self._next_id + np.arange(len(earned))
+        self._next_id += len(earned)
+
+    def _add(self, births: _Seen, now_s: float) -> None:
+        """Begin tracks, best scores first, as far as there is room."""
+        births = births.select(births.scores >= self._options.birth_score)
+        self._make_room(len(births))
+        births = births.select(np.arange(min(len(births), self._options.max_tracks - len(self._table))))
+        beliefs = begin(births.measured, self._options)
+        young = TrackTable.unconfirmed(beliefs, births.scores, births.classes, now_s)
+        self._table = self._table.joined(young)
+
+    def _make_room(self, wanted: int) -> None:
+        """End the tracks unseen for longest where new ones would not fit."""
+        table = self._table
+        short = len(table) + wanted - self._options.max_tracks
+        if short <= 0:
+            return
+        unseen = np.flatnonzero(~table.observed)
+        victims = unseen[np.argsort(table.seen_s[unseen], kind="stable")[:short]]
+        kept = np.ones(len(table), np.bool_)
+        kept[victims] = False
+        self._keep(kept)
+
+    def _keep(self, kept: NDArray[np.bool_]) -> None:
+        """Keep only these rows; the ids of the others have ended."""
+        table = self._table
+        self._ended.append(table.ids[~kept & table.confirmed])
+        self._table = table.select(kept)
+
+    def _shown(self) -> Tracks:
+        """What the scene may know: confirmed tracks by rising id, and what ended."""
+        table = self._table.select(self._table.confirmed)
+        table = table.select(np.argsort(table.ids, kind="stable"))
+        place = table.beliefs.place
+        boxes = np.concatenate([place[:, :2] - place[:, 2:] / 2, place[:, :2] + place[:, 2:] / 2], axis=1)
+        return Tracks(
+            ids=table.ids,
+            boxes=boxes.astype(np.float32),
+            scores=table.scores.astype(np.float32),
+            classes=table.classes,
+            velocities=table.beliefs.rate[:, :2].astype(np.float32),
+            observed=table.observed,
+            ended=np.sort(np.concatenate(self._ended)),
+        )
