@@ -1,0 +1,121 @@
+"""What happens to a damaged store: it is set aside, and what can still be read moves to a new one.
+
+Promises that a damaged file is kept under another name (the newest one only, for disks are small), and that rows and
+state which can be read are not lost. Never repairs in place.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from agent.outbox.database import files_of, transaction
+from agent.outbox.mark import Mark
+from agent.outbox.rows import joined, unpack
+
+_log = logging.getLogger(__name__)
+_BATCH: Final = 500
+_Raw: TypeAlias = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """Where numbering goes on, and which numbers below may have been lost."""
+
+    last: int
+    lost: tuple[int, int] | None = None
+
+
+def continued(last: int, mark: Mark | None, *, sound: bool) -> Continued:
+    """Where numbering goes on after opening a store.
+
+    Args:
+        last: The highest number the database knows of; 0 for a new one.
+        mark: What the file beside the database says.
+        sound: The database is the one that was closed last, as far as it can tell.
+    """
+    if mark is None:
+        return Continued(last)
+    if sound and last >= mark.last:
+        return Continued(last)
+    first = mark.oldest if not sound or last == 0 else last + 1
+    if mark.ceiling - 1 < first:
+        return Continued(max(last, mark.ceiling - 1))
+    return Continued(mark.ceiling - 1, (first, mark.ceiling - 1))
+
+
+def set_aside(path: Path) -> Path:
+    """Rename the damaged database and its two companions; an older one set aside earlier is removed."""
+    aside = path.with_name(path.name + ".damaged")
+    for old, new in zip(files_of(path), files_of(aside), strict=True):
+        new.unlink(missing_ok=True)
+        if old.exists():
+            old.replace(new)
+    return aside
+
+
+def salvage(aside: Path, db: sqlite3.Connection) -> list[tuple[int, int]]:
+    """Copy every row and state that can still be read into a new database.
+
+    Returns:
+        The sequence numbers that were saved, as ranges.
+    """
+    saved: list[tuple[int, int]] = []
+    try:
+        with closing(sqlite3.connect(f"file:{aside}?mode=ro", uri=True)) as old:
+            for table in ("boots", "models", "state", "meta"):
+                _copy_table(old, db, table)
+            for direction in ("ASC", "DESC"):
+                for rows in _batches(old, direction, saved):
+                    saved = joined([*saved, *_insert(db, rows)])
+    except sqlite3.Error as error:
+        _log.warning("%s: nothing more can be read from it (%s)", aside, error)
+    return saved
+
+
+def _copy_table(old: sqlite3.Connection, db: sqlite3.Connection, table: str) -> None:
+    width = len(db.execute(f"PRAGMA table_info({table})").fetchall())
+    insert = f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * width)})"  # noqa: S608 - names from a fixed list
+    try:
+        rows = old.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - the same
+        with transaction(db):
+            db.executemany(insert, rows)
+    except sqlite3.DatabaseError as error:
+        _log.warning("the table %s of the damaged outbox can't be read (%s)", table, error)
+
+
+def _batches(old: sqlite3.Connection, direction: str, saved: list[tuple[int, int]]) -> Iterator[list[_Raw]]:
+    """Rows from one end until damage, or until those that came from the other end."""
+    stop = saved[0][1] if saved and direction == "DESC" else 0
+    query = f"SELECT * FROM records WHERE seq > ? ORDER BY seq {direction}"  # noqa: S608 - ASC or DESC
+    rows: list[_Raw] = []
+    try:
+        for row in old.execute(query, (stop,)):
+            rows.append(row)
+            if len(rows) == _BATCH:
+                yield rows
+                rows = []
+    except sqlite3.DatabaseError as error:
+        _log.warning("some rows of the damaged outbox can't be read (%s)", error)
+    yield rows
+
+
+def _insert(db: sqlite3.Connection, rows: list[_Raw]) -> list[tuple[int, int]]:
+    boots = {found[0] for found in db.execute("SELECT id FROM boots")}
+    sound = [row for row in rows if row[1] in boots and _is_sound(row)]
+    with transaction(db):
+        db.executemany(f"INSERT OR IGNORE INTO records VALUES ({', '.join('?' * 11)})", sound)  # noqa: S608 - a count
+    return joined((row[0], row[0]) for row in sound)
+
+
+def _is_sound(row: _Raw) -> bool:
+    try:
+        unpack(row[-1])
+    except (ValueError, TypeError):
+        return False
+    return True
