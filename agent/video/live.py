@@ -1,0 +1,292 @@
+"""Reads a live camera in a thread of its own, and never gives up on it.
+
+Promises the newest picture and never one that waited in a buffer; that a dead camera is noticed within a second, a
+frozen one within five, and one that returns is used within ten; and that closing takes less than a second even
+while native code is stuck. Never lets one camera's trouble touch another.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from agent.clock import Clock, Instant
+from agent.errors import SourceError
+from agent.values import Frame
+from agent.video.backoff import Backoff
+from agent.video.board import Board
+from agent.video.capture import Capture, CaptureOptions
+from agent.video.freshness import MAX_LAG_S, Freshness, Verdict
+from agent.video.source import CameraState, Phase
+from agent.video.stillness import Stillness
+from agent.video.tally import TimedCapture
+
+log = logging.getLogger(__name__)
+
+CLOSE_S: Final = 0.8
+"""How long closing waits for the reading thread before it is abandoned."""
+GIVE_UP_READ_S: Final = 0.4
+"""Reads that fail for so long mean a closed connection; a single damaged picture fails only once."""
+FAILED_READ_PAUSE_S: Final = 0.02
+STUCK_S: Final = 6.0
+"""So long after its own timeout, a native call will never return and its thread is replaced."""
+MAX_STUCK_THREADS: Final = 3
+STEADY_S: Final = 10.0
+"""A camera that was live for so long starts again with the shortest delay."""
+QUICK_FAILURE_S: Final = 1.0
+DIAGNOSE_EVERY: Final = 4
+
+CLOSED: Final = "it closed the connection; it is tried again"
+TIMED_OUT: Final = "it sends no more pictures; the connection is opened anew"
+BEHIND: Final = "it stays behind after a freeze; the connection is opened anew"
+IDENTICAL: Final = "it sends the same picture again and again; restart the camera"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """How a live camera is watched.
+
+    Attributes:
+        capture: How its stream is opened.
+        stall_s: Without a picture for so long, it is frozen.
+        identical_s: With bit-identical pictures for longer than this, it is frozen; 0 switches that off.
+        max_fps: Pictures beyond this rate are decoded but not converted, which spares CPU; ``None`` for all.
+        backoff: How long to wait before each new try.
+    """
+
+    capture: CaptureOptions = field(default_factory=CaptureOptions)
+    stall_s: float = 3.0
+    identical_s: float = 5.0
+    max_fps: float | None = None
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+class LiveCamera:
+    """One live camera: a :class:`agent.video.source.Source` whose newest picture wins."""
+
+    def __init__(
+        self,
+        camera: str,
+        opener: Callable[[], Capture],
+        clock: Clock,
+        options: LiveOptions | None = None,
+        *,
+        diagnose: Callable[[], str] | None = None,
+        on_frame: Callable[[], None] | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """Start reading.
+
+        Args:
+            camera: The name that its frames carry.
+            opener: Opens the stream, or raises ``SourceError``.
+            clock: Where times come from.
+            options: How it is watched.
+            diagnose: Finds out in a second or two why opening failed; without it the opener's message stands.
+            on_frame: Called in the reading thread when a new picture is ready; must return at once.
+            chance: Random numbers from 0 to 1, for the jitter.
+        """
+        self._camera, self._opener, self._clock = camera, opener, clock
+        self._options = options or LiveOptions()
+        self._diagnose, self._chance = diagnose, chance
+        self._board = Board(clock, self._options.stall_s, MAX_LAG_S, on_frame or (lambda: None))
+        self._stop = threading.Event()
+        self._stuck: list[threading.Thread] = []
+        self._worker = self._start_worker()
+
+    def read(self, timeout_s: float = 0.0) -> Frame | None:
+        """Take the newest picture, or ``None`` when none comes within ``timeout_s``."""
+        self._replace_stuck_worker()
+        return self._board.take(timeout_s)
+
+    def state(self) -> CameraState:
+        """Say how the camera is at this moment, also while its thread is stuck in native code."""
+        return self._board.state()
+
+    def close(self) -> None:
+        """Stop reading; a thread that is stuck in native code is left behind and ends when that returns."""
+        self._stop.set()
+        self._worker.thread.join(CLOSE_S)
+        if self._worker.thread.is_alive():
+            self._worker.retired.set()
+            log.info("camera %s: its reader is still busy and ends by itself", self._camera)
+        self._board.end()
+
+    def _start_worker(self) -> _Worker:
+        worker = _Worker(
+            self._camera,
+            self._opener,
+            self._clock,
+            self._options,
+            board=self._board,
+            stop=self._stop,
+            diagnose=self._diagnose,
+            chance=self._chance,
+        )
+        worker.thread.start()
+        return worker
+
+    def _replace_stuck_worker(self) -> None:
+        worker, capture = self._worker, self._options.capture
+        limit_s = max(capture.open_timeout_s, capture.read_timeout_s) + STUCK_S
+        if self._stop.is_set() or worker.busy_s(self._clock.now()) < limit_s:
+            return
+        self._stuck = [thread for thread in self._stuck if thread.is_alive()]
+        if len(self._stuck) >= MAX_STUCK_THREADS:
+            return
+        worker.retired.set()
+        self._stuck.append(worker.thread)
+        log.warning("camera %s: its reader hangs in native code and is replaced", self._camera)
+        self._worker = self._start_worker()
+
+
+class _Worker:
+    """One reading thread: opens, reads, and opens again until it is stopped or retired."""
+
+    def __init__(
+        self,
+        camera: str,
+        opener: Callable[[], Capture],
+        clock: Clock,
+        options: LiveOptions,
+        *,
+        board: Board,
+        stop: threading.Event,
+        diagnose: Callable[[], str] | None,
+        chance: Callable[[], float],
+    ) -> None:
+        self._camera, self._opener, self._clock = camera, opener, clock
+        self._options, self._board, self._stop = options, board, stop
+        self._diagnose, self._chance = diagnose, chance
+        self._busy_since_s: float | None = None
+        self.retired = threading.Event()
+        self.thread = threading.Thread(target=self._run, name=f"video-{camera}", daemon=True)
+
+    def busy_s(self, now: Instant) -> float:
+        """How long the present native call has lasted."""
+        since_s = self._busy_since_s
+        return 0.0 if since_s is None else now.mono_s - since_s
+
+    def _over(self) -> bool:
+        return self._stop.is_set() or self.retired.is_set()
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._over():
+            began = self._begin_native()
+            steady = False
+            try:
+                capture = TimedCapture(self._opener(), self._board.tally)
+            except SourceError as error:
+                self._end_native()
+                reason = self._explain(str(error), failures, self._clock.now().mono_s - began.mono_s)
+            else:
+                self._end_native()
+                reason = self._stream(capture)
+                steady = self._clock.now().mono_s - began.mono_s >= STEADY_S
+            if self._over():
+                return
+            failures = 1 if steady else failures + 1
+            if self._board.fail(Phase.LOST, reason):
+                log.warning("camera %s: %s", self._camera, reason)
+            self._stop.wait(self._options.backoff.delay_s(failures, self._chance()))
+
+    def _begin_native(self) -> Instant:
+        now = self._clock.now()
+        self._busy_since_s = now.mono_s
+        return now
+
+    def _end_native(self) -> None:
+        self._busy_since_s = None
+
+    def _explain(self, complaint: str, failures: int, took_s: float) -> str:
+        """Ask what is wrong where that is cheap or wasn't done lately: a long outage mustn't wait for answers."""
+        if self._diagnose is None or self._over() or (took_s > QUICK_FAILURE_S and failures % DIAGNOSE_EVERY):
+            return self._board.state().reason or complaint
+        return self._diagnose()
+
+    def _stream(self, capture: TimedCapture) -> str:
+        """Read until the stream fails, and say why it did."""
+        if self._over():
+            capture.close()
+            return ""
+        self._board.opened()
+        try:
+            return _Reading(self._camera, capture, self._clock, self._options, self._board).run(self)
+        finally:
+            capture.close()
+
+    def grab(self, capture: TimedCapture) -> bool | None:
+        """Read the next picture: whether one came, or ``None`` when the wait for it used up the read timeout."""
+        began = self._begin_native()
+        ok = capture.grab()
+        self._end_native()
+        took_s = self._clock.now().mono_s - began.mono_s
+        return None if took_s >= self._options.capture.read_timeout_s else ok
+
+    def grab_persistently(self, capture: TimedCapture) -> str:
+        """Read the next picture in spite of damaged ones; the reason why there is none, or empty when there is."""
+        began_s = self._clock.now().mono_s
+        while not self._over():
+            ok = self.grab(capture)
+            if ok:
+                return ""
+            if ok is None:
+                return TIMED_OUT
+            if self._clock.now().mono_s - began_s >= GIVE_UP_READ_S:
+                return CLOSED
+            self._stop.wait(FAILED_READ_PAUSE_S)
+        return CLOSED
+
+
+class _Reading:
+    """One open stream, from its first picture to its last."""
+
+    def __init__(self, camera: str, capture: TimedCapture, clock: Clock, options: LiveOptions, board: Board) -> None:
+        self._camera, self._capture, self._clock, self._board = camera, capture, clock, board
+        self._freshness = Freshness()
+        self._stillness = Stillness(options.identical_s)
+        self._spacing_s = 0.9 / options.max_fps if options.max_fps else 0.0
+        self._taken_s = float("-inf")
+
+    def run(self, worker: _Worker) -> str:
+        """Read on and on; returns the reason why that ended."""
+        while True:
+            reason = worker.grab_persistently(self._capture)
+            if reason or worker.retired.is_set():
+                return reason
+            if self._use() is Verdict.HOPELESS:
+                return BEHIND
+
+    def _use(self) -> Verdict:
+        now = self._clock.now()
+        judgement = self._freshness.judge(now.mono_s, self._capture.pts_s())
+        self._board.tally.frames += 1
+        if judgement.verdict is not Verdict.FRESH:
+            self._board.tally.dropped += 1
+            return judgement.verdict
+        self._board.arrived(now.mono_s)
+        if now.mono_s - self._taken_s < self._spacing_s:
+            self._board.tally.dropped += 1
+            return judgement.verdict
+        self._taken_s = now.mono_s
+        self._deliver(now, judgement.lag_s)
+        return judgement.verdict
+
+    def _deliver(self, now: Instant, lag_s: float) -> None:
+        image = self._capture.retrieve()
+        if image is None:
+            self._board.tally.damaged += 1
+            return
+        if self._stillness.update(image, now.mono_s):
+            self._board.tally.dropped += 1
+            if self._board.fail(Phase.FROZEN, IDENTICAL):
+                log.warning("camera %s: %s", self._camera, IDENTICAL)
+            return
+        at = Instant(now.mono_s - lag_s, now.utc_s - lag_s, now.synced, now.error_ms)
+        if self._board.put(Frame(self._camera, self._board.tally.frames, image, at)):
+            log.info("camera %s: live with %d x %d pixels", self._camera, image.shape[1], image.shape[0])
