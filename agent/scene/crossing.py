@@ -1,0 +1,203 @@
+"""Who crosses a line: certain, once, and timed at the moment of the crossing.
+
+A road user crosses a line when its ground point was settled on one side and is settled on the other, having passed
+between the two ends of the line, not beyond them. Settled means further from the line than a band in proportion to
+its box, in two sightings; so neither a flickering box nor one that waits on the line counts. Only observed positions
+count, never predicted ones. All lines of a camera are looked at together, in columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.scene.geometry import Array, Mask
+from agent.scene.roster import Columns, Sight
+from agent.values import Ints
+
+BAND: Final = 0.08
+"""Half the width of the band around a line, in box sizes: a box's lower edge trembles by a few hundredths of it."""
+LEAST_BAND_PX: Final = 2.0
+SIGHTINGS: Final = 2
+"""So many sightings beyond the band settle a side: one alone may be a false one."""
+MOVED_SHARE: Final = 0.2
+"""A box that really moved has two edges that moved by this share of its foot's way; one that is half hidden has one."""
+STEADY: Final = (0.4, 2.5)
+"""A track that ends just beyond a line has crossed if its last step was between these parts of its pace before it."""
+CREEP: Final = 0.25
+"""Below so many box sizes per second across a line, the way something is going is not told by its speed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """One road user crossed one line.
+
+    Attributes:
+        line: Index of the line.
+        toward: +1 from the left-hand side to the right-hand side (``a_to_b``), -1 the other way.
+        slot: Whose; see :class:`agent.scene.roster.Roster`.
+        mono_s: When its ground point was on the line, interpolated between two sightings.
+        along: Where on the line, 0 at its start, 1 at its end.
+    """
+
+    line: int
+    toward: int
+    slot: int
+    mono_s: float
+    along: float
+
+
+class CrossingWatch:
+    """Watches lines given in pixels.
+
+    Args:
+        lines: float64, shape (m, 2, 2): start and end of each, pixels.
+    """
+
+    def __init__(self, lines: Array) -> None:
+        self._start = lines[:, 0]
+        self._way = lines[:, 1] - lines[:, 0]
+        self._square = np.maximum((self._way**2).sum(axis=1), 1e-9)
+        self._size = np.sqrt(self._square)
+        count = len(lines)
+        self._columns = Columns(
+            home=(0, np.int8, (count,)),  # the side it belongs to; 0 before the first sighting
+            depth=(0.0, np.float64, (count,)),  # how far from the line it was settled there, in bands
+            anchor=(0.0, np.float64, (count, 4)),  # its box then
+            side=(0, np.int8, (count,)),  # of the last sighting not exactly on the line
+            across=(0.0, np.float64, (count,)),
+            along=(0.0, np.float64, (count,)),
+            net=(0, np.int8, (count,)),  # passes between the line's ends since it was settled, signed
+            passed_s=(np.nan, np.float64, (count,)),
+            passed_at=(np.nan, np.float64, (count,)),
+            beyond=(0, np.int8, (count,)),  # sightings settled on the other side
+            pace=(0.0, np.float64, (count,)),  # pixels per second across the line while at home
+            step=(0.0, np.float64, (count,)),  # pixels per second of the last step
+            went=(0, np.int8, (count,)),  # the way of its last crossing
+            seen_s=(np.nan, np.float64, ()),
+        )
+
+    def see(self, sight: Sight) -> list[Crossing]:
+        """The crossings that one sight makes certain, in the order of lines and then of tracks."""
+        columns = self._columns
+        columns.fit(sight.capacity)
+        ended = self._end(sight.gone)
+        self._hand_over(sight)
+        rows = np.flatnonzero(sight.observed)
+        if not len(rows):
+            return ended
+        slots = sight.slots[rows]
+        across, along = self._project(sight.feet[rows])
+        side = np.where(across == 0, columns["side"][slots], np.sign(across)).astype(np.int8)
+        self._pass(slots, side, across, along, sight.at.mono_s)
+        band = np.maximum(LEAST_BAND_PX, BAND * sight.scale[rows])[:, np.newaxis]
+        certain = self._settle(slots, side, np.abs(across) / band, sight.boxes[rows])
+        columns["side"][slots] = side
+        columns["across"][slots] = across
+        columns["along"][slots] = along
+        columns["seen_s"][slots] = sight.at.mono_s
+        return ended + self._crossings(slots, certain)
+
+    def toward(self, sight: Sight) -> NDArray[np.int8]:
+        """Which way each track of a sight just seen crosses each line: +1, -1, or 0 when unknown; shape (n, m)."""
+        columns = self._columns
+        home, went = columns["home"][sight.slots], columns["went"][sight.slots]
+        speed = columns["step"][sight.slots]
+        moving = np.abs(speed) > CREEP * sight.scale[:, np.newaxis]
+        slow = np.where((went != 0) & (went == home), went, -home)
+        way: NDArray[np.int8] = np.where(moving, np.sign(speed), slow).astype(np.int8)
+        return way
+
+    def _end(self, gone: Ints) -> list[Crossing]:
+        """Those who left the picture in the middle of a crossing crossed if they were steadily on their way."""
+        if not len(gone):
+            return []
+        columns = self._columns
+        home, side, net = columns["home"][gone], columns["side"][gone], columns["net"][gone]
+        pace, step = columns["pace"][gone], columns["step"][gone]
+        low, high = STEADY
+        steady = (pace * side > 0) & (step * side > 0)
+        steady &= (np.abs(step) >= low * np.abs(pace)) & (np.abs(step) <= high * np.abs(pace))
+        crossed = steady & (side == -home) & (net * side > 0) & (columns["depth"][gone] >= 1)
+        found = self._crossings(gone, crossed)
+        columns.reset(gone)
+        return found
+
+    def _hand_over(self, sight: Sight) -> None:
+        """Let a new track that appears beyond a line go on for the lost one that was about to cross it."""
+        columns = self._columns
+        for row, slot in sight.heirs:
+            across, _ = self._project(sight.feet[row : row + 1])
+            home = columns["home"][slot]
+            heading = columns["pace"][slot] * -home > 0
+            if np.any((np.sign(across[0]) == -home) & heading):
+                columns.move(np.array([slot]), sight.slots[row : row + 1])
+
+    def _crossings(self, slots: Ints, crossed: Mask) -> list[Crossing]:
+        columns = self._columns
+        found = []
+        for line, row in np.argwhere(crossed.T).tolist():
+            slot = int(slots[row])
+            toward = int(columns["side"][slot, line])
+            columns["went"][slot, line] = toward
+            passed_s, along = columns["passed_s"][slot, line], columns["passed_at"][slot, line]
+            found.append(Crossing(line, toward, slot, float(passed_s), float(along)))
+        return found
+
+    def _project(self, feet: Array) -> tuple[Array, Array]:
+        offset = feet[:, np.newaxis] - self._start
+        along = (offset * self._way).sum(axis=2) / self._square
+        across = (self._way[:, 0] * offset[..., 1] - self._way[:, 1] * offset[..., 0]) / self._size
+        return across, along
+
+    def _pass(self, slots: Ints, side: NDArray[np.int8], across: Array, along: Array, now_s: float) -> None:
+        """Note who went through between the line's ends, and how fast everyone moves across it."""
+        columns = self._columns
+        old, old_along = columns["across"][slots], columns["along"][slots]
+        then_s = columns["seen_s"][slots][:, np.newaxis]
+        changed = columns["side"][slots] * side < 0
+        span = np.where(changed, old - across, 1.0)
+        part = np.where(changed, old / np.where(span == 0, 1.0, span), 0.0)
+        where = old_along + part * (along - old_along)
+        passed = changed & (where >= 0) & (where <= 1)
+        columns["net"][slots] += np.where(passed, side, 0).astype(np.int8)
+        columns["passed_s"][slots] = np.where(passed, then_s + part * (now_s - then_s), columns["passed_s"][slots])
+        columns["passed_at"][slots] = np.where(passed, where, columns["passed_at"][slots])
+        passed_s = now_s - then_s
+        step = np.where(passed_s > 0, (across - old) / np.where(passed_s > 0, passed_s, 1.0), 0.0)
+        columns["step"][slots] = step
+        at_home = side == columns["home"][slots]
+        pace = columns["pace"][slots]
+        columns["pace"][slots] = np.where(at_home, (pace + step) / 2, pace)
+
+    def _settle(self, slots: Ints, side: NDArray[np.int8], ratio: Array, boxes: Array) -> Mask:
+        """Move the home of those who are settled on a new side; returns which of these crossed, shape (n, m)."""
+        columns = self._columns
+        home, depth, net = columns["home"][slots], columns["depth"][slots], columns["net"][slots]
+        new = (home == 0) & (side != 0)
+        at_home = side == home
+        deep = at_home & (ratio >= 1)
+        away = (side == -home) & (home != 0) & (ratio >= 1) & (ratio + np.minimum(depth, 1) >= 2)
+        away &= self._really_moved(columns["anchor"][slots], boxes)
+        beyond = np.where(away, columns["beyond"][slots] + 1, 0).astype(np.int8)
+        moved = beyond >= SIGHTINGS
+        crossed: Mask = moved & (net * side > 0)
+        settled = new | deep | moved
+        columns["home"][slots] = np.where(new | moved, side, home)
+        columns["depth"][slots] = np.where(new | moved, ratio, np.where(at_home, np.maximum(depth, ratio), depth))
+        columns["net"][slots] = np.where(settled, 0, net)
+        columns["beyond"][slots] = np.where(moved, 0, beyond)
+        columns["anchor"][slots] = np.where(settled[..., np.newaxis], boxes[:, np.newaxis], columns["anchor"][slots])
+        return crossed
+
+    @staticmethod
+    def _really_moved(anchor: Array, boxes: Array) -> Mask:
+        """Whether at least two edges of the box moved since it was last settled: one alone is being covered."""
+        shift = np.abs(boxes[:, np.newaxis] - anchor)
+        x = np.abs((boxes[:, 0] + boxes[:, 2])[:, np.newaxis] - (anchor[..., 0] + anchor[..., 2])) / 2
+        way = np.maximum(x, shift[..., 3])
+        moved: Mask = np.count_nonzero(shift >= MOVED_SHARE * way[..., np.newaxis], axis=2) >= 2
+        return moved

@@ -1,0 +1,259 @@
+"""Counting lines: one record per line, direction and interval.
+
+A crossing is counted in the interval in which it became certain, by the class its track is voted to be when that
+interval ends. The cumulative counts never reset; they and what the open interval holds survive a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from agent.config.schema import Line
+from agent.records import Body, ClassName, CountBody, Direction, Speed
+from agent.scene.crossing import Crossing, CrossingWatch
+from agent.scene.geometry import Array, Mask, cross
+from agent.scene.intervals import LONGEST_GAP_S, Closed
+from agent.scene.pcu import PcuTable
+from agent.scene.roster import Sight, as_state
+from agent.scene.rule import Moment, Setting, State
+from agent.scene.speed import Pace
+from agent.values import CLASS_NAMES, RoadUser
+
+DIRECTIONS: Final[Mapping[int, Direction]] = {1: "a_to_b", -1: "b_to_a"}
+FOOTPRINT: Final = 0.4
+"""The part of a box, from its lower edge, that stands for the ground a vehicle covers."""
+LENGTH_M: Final[Mapping[RoadUser, float]] = {
+    RoadUser.PERSON: 0.5,
+    RoadUser.BICYCLE: 1.8,
+    RoadUser.MOTORCYCLE: 2.0,
+    RoadUser.CAR: 4.5,
+    RoadUser.BUS: 12.0,
+    RoadUser.TRUCK: 9.0,
+    RoadUser.OTHER: 3.0,
+}
+"""How long a vehicle is taken to be when the time until its rear has passed is worked out."""
+
+
+@dataclass(slots=True)
+class _Vehicle:
+    """One crossing of the open interval; its class follows the vote while its track lives."""
+
+    slot: int
+    track: int
+    category: int
+
+
+@dataclass(slots=True)
+class _Tally:
+    """One direction of one line: what the open interval holds, and what goes on over intervals."""
+
+    cumulative: int = 0
+    vehicles: list[_Vehicle] = field(default_factory=list)
+    settled: dict[str, int] = field(default_factory=dict)  # of a process before this one
+    speeds_kmh: list[float] = field(default_factory=list)
+    headways_s: list[float] = field(default_factory=list)
+    gaps_s: list[float] = field(default_factory=list)
+    occupied_s: float = 0.0
+    last_s: float | None = None
+    last_passage_s: float | None = None
+
+    def by_class(self) -> dict[str, int]:
+        counts = dict(self.settled)
+        for vehicle in self.vehicles:
+            name = CLASS_NAMES[vehicle.category]
+            counts[name] = counts.get(name, 0) + 1
+        return counts
+
+    def begin(self) -> None:
+        self.vehicles, self.settled = [], {}
+        self.speeds_kmh, self.headways_s, self.gaps_s = [], [], []
+        self.occupied_s = 0.0
+
+
+class Lines:
+    """All counting lines of one camera.
+
+    Args:
+        setting: Where they are.
+        pace: Speeds over the ground; ``None`` without calibration.
+        tables: The table of PCU factors of each line, by its name.
+        state: What an earlier :meth:`state` gave.
+    """
+
+    def __init__(
+        self, setting: Setting, *, pace: Pace | None, tables: Mapping[str, PcuTable], state: Mapping[str, Any]
+    ) -> None:
+        self._setting = setting
+        self._lines = setting.camera.lines
+        self._pace = pace
+        self._tables = tables
+        self._tallies = {(line.name, way): _Tally() for line in self._lines for way in DIRECTIONS}
+        self._size: tuple[int, int] | None = None
+        self._ends = np.zeros((0, 2, 2))
+        self._watch = CrossingWatch(self._ends)
+        for (name, way), tally in self._tallies.items():
+            kept = as_state(as_state(state.get(name)).get(DIRECTIONS[way]))
+            tally.cumulative = int(kept.get("cumulative", 0))
+            tally.settled = {str(key): int(value) for key, value in as_state(kept.get("open")).items()}
+            tally.occupied_s = float(kept.get("occupied_s", 0.0))
+
+    def state(self) -> State:
+        """Cumulative counts and the open interval, by line and direction."""
+        kept: State = {}
+        for (name, way), tally in self._tallies.items():
+            kept.setdefault(name, {})[DIRECTIONS[way]] = {
+                "cumulative": tally.cumulative,
+                "open": tally.by_class(),
+                "occupied_s": tally.occupied_s,
+            }
+        return kept
+
+    def step(self, moment: Moment) -> list[Body]:
+        """Report the intervals that ended, then count what crosses."""
+        bodies: list[Body] = []
+        for line in self._lines:
+            for closed in moment.closed.get(line.interval_s, ()):
+                bodies.extend(self._report(line, way, closed) for way in DIRECTIONS)
+        if moment.sight is not None:
+            self._see(moment.sight)
+        return bodies
+
+    def _see(self, sight: Sight) -> None:
+        if self._pace is not None:
+            self._pace.see(sight)
+        if sight.gap_s > LONGEST_GAP_S:  # somebody may have passed unseen: no headway spans it
+            for tally in self._tallies.values():
+                tally.last_s = None
+        if sight.size != self._size:
+            self._size = sight.size
+            self._ends = np.stack([self._setting.pixels(line.points, sight.size) for line in self._lines])
+            self._watch = CrossingWatch(self._ends)
+        for crossing in self._watch.see(sight):
+            self._count(crossing, sight)
+        self._occupy(sight)
+        self._revote(sight)
+
+    def _count(self, crossing: Crossing, sight: Sight) -> None:
+        tally = self._tallies[self._lines[crossing.line].name, crossing.toward]
+        roster = sight.roster
+        category = roster.class_of(crossing.slot)
+        tally.vehicles.append(_Vehicle(crossing.slot, roster.id_of(crossing.slot), category))
+        if not self._wanted(self._lines[crossing.line], CLASS_NAMES[category]):
+            return
+        speed_ms = self._pace.at_crossing(roster, crossing.slot, crossing.mono_s) if self._pace else None
+        if speed_ms is not None:
+            tally.speeds_kmh.append(speed_ms * 3.6)
+        self._follow(tally, crossing.mono_s, None if not speed_ms else LENGTH_M[RoadUser(category)] / speed_ms)
+
+    @staticmethod
+    def _follow(tally: _Tally, now_s: float, passage_s: float | None) -> None:
+        """Headway is front to front, the gap rear to front; crossings become certain a little out of order."""
+        if tally.last_s is not None and now_s > tally.last_s:
+            headway_s = now_s - tally.last_s
+            tally.headways_s.append(headway_s)
+            if tally.last_passage_s is not None:
+                tally.gaps_s.append(max(0.0, headway_s - tally.last_passage_s))
+        if tally.last_s is None or now_s > tally.last_s:
+            tally.last_s, tally.last_passage_s = now_s, passage_s
+
+    @staticmethod
+    def _wanted(line: Line, name: str) -> bool:
+        return line.classes is None or name in line.classes
+
+    def _occupy(self, sight: Sight) -> None:
+        """Add the time since the sight before to every line and direction that somebody stands over."""
+        if not len(sight) or not 0 < sight.gap_s <= LONGEST_GAP_S:
+            return
+        over = footprints_over(sight.boxes, self._ends)
+        if not over.any():
+            return
+        toward = self._watch.toward(sight)
+        names = np.array(CLASS_NAMES)[sight.classes]
+        for index, line in enumerate(self._lines):
+            if not over[:, index].any():
+                continue
+            wanted = over[:, index] if line.classes is None else over[:, index] & np.isin(names, line.classes)
+            for way in DIRECTIONS:
+                if np.any(wanted & (toward[:, index] == way)):
+                    self._tallies[line.name, way].occupied_s += sight.gap_s
+
+    def _revote(self, sight: Sight) -> None:
+        roster = sight.roster
+        for tally in self._tallies.values():
+            for vehicle in tally.vehicles:
+                if roster.id_of(vehicle.slot) == vehicle.track:
+                    vehicle.category = roster.class_of(vehicle.slot)
+
+    def _report(self, line: Line, way: int, closed: Closed) -> CountBody:
+        tally = self._tallies[line.name, way]
+        counts: dict[ClassName, int] = {name: tally.by_class().get(name, 0) for name in _ordered(line.classes)}
+        volume = sum(counts.values())
+        tally.cumulative += volume
+        if closed.watched_s <= 0:
+            tally.begin()
+            tally.last_s = None
+            return CountBody(
+                line=line.name,
+                direction=DIRECTIONS[way],
+                interval=closed.interval,
+                cumulative=tally.cumulative,
+                quality=closed.quality,
+            )
+        body = CountBody(
+            line=line.name,
+            direction=DIRECTIONS[way],
+            interval=closed.interval,
+            by_class=counts,
+            volume=volume,
+            pcu=self._tables[line.name].pcu(counts),
+            occupancy=round(min(1.0, tally.occupied_s / closed.watched_s), 4),
+            speed_kmh=_speed(tally.speeds_kmh),
+            headway_s=_mean(tally.headways_s),
+            gap_s=_mean(tally.gaps_s),
+            cumulative=tally.cumulative,
+            quality=closed.quality,
+        )
+        tally.begin()
+        return body
+
+
+def footprints_over(boxes: Array, lines: Array) -> Mask:
+    """Whose lower part, where the wheels are, lies over which line.
+
+    Two convex shapes are apart exactly when they are apart along one of their edges' normals (separating axes).
+
+    Args:
+        boxes: float64, shape (n, 4).
+        lines: float64, shape (m, 2, 2).
+
+    Returns:
+        bool, shape (n, m).
+    """
+    left, right, bottom = boxes[:, 0, np.newaxis], boxes[:, 2, np.newaxis], boxes[:, 3, np.newaxis]
+    top = bottom - FOOTPRINT * (bottom - boxes[:, 1, np.newaxis])
+    low, high = lines.min(axis=1), lines.max(axis=1)
+    meets = (left <= high[:, 0]) & (right >= low[:, 0]) & (top <= high[:, 1]) & (bottom >= low[:, 1])
+    way = lines[:, 1] - lines[:, 0]
+    corners = [np.stack(np.broadcast_arrays(x, y), axis=-1) for x in (left, right) for y in (top, bottom)]
+    sides = np.stack([cross(way, corner - lines[:, 0]) for corner in corners])
+    over: Mask = meets & (sides.min(axis=0) <= 0) & (sides.max(axis=0) >= 0)
+    return over
+
+
+def _ordered(classes: tuple[ClassName, ...] | None) -> tuple[ClassName, ...]:
+    """The classes a line counts, in the order of the contract."""
+    return tuple(user.label for user in RoadUser if classes is None or user.label in classes)  # type: ignore[misc]
+
+
+def _mean(values: list[float]) -> float | None:
+    return round(float(np.mean(values)), 3) if values else None
+
+
+def _speed(values: list[float]) -> Speed | None:
+    if not values:
+        return None
+    return Speed(mean=round(float(np.mean(values)), 1), p85=round(float(np.percentile(values, 85)), 1), n=len(values))

@@ -1,0 +1,268 @@
+"""Who is in the picture: gives every track a slot, so that all rules keep their state in columns.
+
+A slot belongs to one track from its first sighting until it has not been observed for :data:`LINGER_S`; then every
+rule is told, and the slot is used again. So memory is bounded by how many road users are in view at once, never by
+how many have passed. It also says which new track most likely goes on where a lost one left off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.clock import Instant
+from agent.scene.geometry import Array, Mask
+from agent.values import Ints, Tracks
+
+LINGER_S: Final = 3.0
+"""How long a track that is not observed keeps its slot; an occluded one may come back, or a new one go on for it."""
+RECENT: Final = 24
+"""Sightings kept per track for speeds: over two seconds at ten a second."""
+HEIR_REACH: Final = 0.6
+"""A new track goes on for a lost one when it appears within this many box sizes of where that one was heading …"""
+HEIR_REACH_TRAVEL: Final = 0.3
+"""… and this share of the way it would have gone unseen."""
+HEIR_SIZE_RATIO: Final = 1.6
+"""… and their boxes differ in size by no more than this factor."""
+EDGE_PX: Final = 2.0
+"""A box this near the picture's edge is cut by it: what it held has left, and nothing goes on for it."""
+
+
+class Columns:
+    """Named arrays with one row a slot that grow together; a fresh row holds each column's fill value."""
+
+    def __init__(self, **fills: tuple[Any, Any, tuple[int, ...]]) -> None:
+        """``name=(fill, dtype, shape of one row)``."""
+        self._fills = {name: np.asarray(fill, dtype) for name, (fill, dtype, _) in fills.items()}
+        self._arrays: dict[str, NDArray[Any]] = {
+            name: np.full((0, *shape), fill, dtype) for name, (fill, dtype, shape) in fills.items()
+        }
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._arrays[name]
+
+    def fit(self, capacity: int) -> None:
+        """Have at least so many rows."""
+        for name, array in self._arrays.items():
+            if len(array) >= capacity:
+                return
+            grown = np.full((capacity, *array.shape[1:]), self._fills[name], array.dtype)
+            grown[: len(array)] = array
+            self._arrays[name] = grown
+
+    def reset(self, slots: Ints) -> None:
+        """Put the fill values back into some rows."""
+        for name, array in self._arrays.items():
+            array[slots] = self._fills[name]
+
+    def move(self, source: Ints, target: Ints) -> None:
+        """Give rows to other slots and leave fresh ones behind."""
+        for array in self._arrays.values():
+            array[target] = array[source]
+        self.reset(source)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """One detected frame as the rules see it; columns have one row per track in it.
+
+    Attributes:
+        at: When.
+        gap_s: Seconds since the sight before; 0 for the first.
+        size: Width and height of the picture in pixels.
+        ids: int64, shape (n,).
+        slots: int64, shape (n,): each track's row in every rule's columns.
+        feet: float64, shape (n, 2): where each stands, pixels.
+        boxes: float64, shape (n, 4): left, top, right, bottom, pixels.
+        scale: float64, shape (n,): square root of the box's area, pixels: the unit of tolerances.
+        classes: int64, shape (n,).
+        velocities: float64, shape (n, 2): of the box's centre, pixels per second.
+        observed: bool, shape (n,): False while a track coasts.
+        fresh: bool, shape (n,): first sighting.
+        gone: int64, shape (k,): slots that are given up; their columns still hold the last state in this sight.
+        heirs: Pairs (row, slot): the fresh track in that row likely goes on for the lost track of that slot.
+        capacity: Every slot is smaller than this.
+    """
+
+    at: Instant
+    gap_s: float
+    size: tuple[int, int]
+    ids: Ints
+    slots: Ints
+    feet: Array
+    boxes: Array
+    scale: Array
+    classes: Ints
+    velocities: Array
+    observed: Mask
+    fresh: Mask
+    gone: Ints
+    heirs: tuple[tuple[int, int], ...]
+    capacity: int
+    roster: Roster
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Roster:
+    """The slots of one camera's tracks, and the recent path of each."""
+
+    def __init__(self) -> None:
+        self._slot_of: dict[int, int] = {}
+        self._free: list[int] = []
+        self._capacity = 0
+        self._last: Instant | None = None
+        self._columns = Columns(
+            id=(-1, np.int64, ()),
+            category=(0, np.int64, ()),
+            seen_s=(-np.inf, np.float64, ()),
+            foot=(np.nan, np.float64, (2,)),
+            box=(0.0, np.float64, (4,)),
+            velocity=(0.0, np.float64, (2,)),
+            inherited=(False, np.bool_, ()),
+            count=(0, np.int64, ()),
+            path_s=(np.nan, np.float64, (RECENT,)),
+            path=(np.nan, np.float64, (RECENT, 2)),
+        )
+
+    def see(self, tracks: Tracks, at: Instant, size: tuple[int, int]) -> Sight:
+        """Take in the tracks of one frame. The sight's columns are valid until the next call."""
+        boxes = tracks.boxes.astype(np.float64)
+        feet = tracks.ground_points().astype(np.float64)
+        known = np.fromiter((i in self._slot_of for i in tracks.ids.tolist()), np.bool_, len(tracks))
+        gone = self._give_up(at.mono_s, tracks)
+        fresh = ~known
+        for row in np.flatnonzero(fresh):
+            self._assign(int(tracks.ids[row]))
+        slots = np.fromiter((self._slot_of[i] for i in tracks.ids.tolist()), np.int64, len(tracks))
+        scale = np.sqrt(np.maximum((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]), 1.0))
+        sight = Sight(
+            at=at,
+            gap_s=0.0 if self._last is None else max(0.0, at.mono_s - self._last.mono_s),
+            size=size,
+            ids=tracks.ids,
+            slots=slots,
+            feet=feet,
+            boxes=boxes,
+            scale=scale,
+            classes=tracks.classes,
+            velocities=tracks.velocities.astype(np.float64),
+            observed=tracks.observed | fresh,
+            fresh=fresh,
+            gone=gone,
+            heirs=self._heirs(np.flatnonzero(fresh), slots[tracks.observed], feet, scale, at.mono_s, size),
+            capacity=self._capacity,
+            roster=self,
+        )
+        self._remember(sight)
+        self._free.extend(gone.tolist()[::-1])
+        self._last = at
+        return sight
+
+    def recent(self, slots: Ints) -> tuple[Array, Array]:
+        """The last sightings of some slots: times in seconds, shape (n, RECENT), and feet, shape (n, RECENT, 2).
+
+        Unordered in time; nan where a track has fewer.
+        """
+        return self._columns["path_s"][slots], self._columns["path"][slots]
+
+    def last_seen_s(self, slots: Ints) -> Array:
+        """When each slot's track was last observed, monotonic seconds."""
+        seen: Array = self._columns["seen_s"][slots]
+        return seen
+
+    def last_box(self, slots: Ints) -> Array:
+        """Each slot's last observed box, shape (n, 4)."""
+        box: Array = self._columns["box"][slots]
+        return box
+
+    def id_of(self, slot: int) -> int:
+        """Whose the slot is; -1 when nobody's."""
+        return int(self._columns["id"][slot])
+
+    def class_of(self, slot: int) -> int:
+        """The newest vote on what the slot's track is."""
+        return int(self._columns["category"][slot])
+
+    def _assign(self, track: int) -> None:
+        if not self._free:
+            grown = max(64, self._capacity * 2)
+            self._free.extend(range(grown - 1, self._capacity - 1, -1))
+            self._capacity = grown
+            self._columns.fit(grown)
+        slot = self._free.pop()
+        self._slot_of[track] = slot
+        self._columns.reset(np.array([slot]))
+        self._columns["id"][slot] = track
+
+    def _give_up(self, now_s: float, tracks: Tracks) -> Ints:
+        """Slots whose tracks were not observed for long; a track the tracker still holds keeps its slot."""
+        ids, seen = self._columns["id"], self._columns["seen_s"]
+        stale = np.flatnonzero((ids >= 0) & (now_s - seen > LINGER_S))
+        if len(stale):
+            stale = stale[~np.isin(ids[stale], tracks.ids)]
+        for slot in stale.tolist():
+            del self._slot_of[int(ids[slot])]
+            ids[slot] = -1
+        return stale
+
+    def _remember(self, sight: Sight) -> None:
+        rows = np.flatnonzero(sight.observed)
+        slots, columns = sight.slots[rows], self._columns
+        columns["category"][sight.slots] = sight.classes
+        columns["seen_s"][slots] = sight.at.mono_s
+        columns["foot"][slots] = sight.feet[rows]
+        columns["box"][slots] = sight.boxes[rows]
+        columns["velocity"][slots] = sight.velocities[rows]
+        columns["inherited"][slots] = False
+        cursor = columns["count"][slots] % RECENT
+        columns["path_s"][slots, cursor] = sight.at.mono_s
+        columns["path"][slots, cursor] = sight.feet[rows]
+        columns["count"][slots] += 1
+
+    def _heirs(
+        self, rows: Ints, seen: Ints, feet: Array, scale: Array, now_s: float, size: tuple[int, int]
+    ) -> tuple[tuple[int, int], ...]:
+        """Match new tracks to lost ones, each at most once, the best match first."""
+        lost = self._lost(seen, now_s, size) if len(rows) else rows
+        if not len(lost):
+            return ()
+        columns = self._columns
+        away_s = now_s - columns["seen_s"][lost]
+        way = columns["velocity"][lost] * away_s[:, np.newaxis]
+        old = columns["box"][lost]
+        old_scale = np.sqrt(np.maximum((old[:, 2] - old[:, 0]) * (old[:, 3] - old[:, 1]), 1.0))
+        reach = HEIR_REACH * old_scale + HEIR_REACH_TRAVEL * np.hypot(*way.T)
+        miss = np.hypot(*np.moveaxis(feet[rows][:, np.newaxis] - (columns["foot"][lost] + way), -1, 0)) / reach
+        ratio = scale[rows][:, np.newaxis] / old_scale
+        fits = (miss <= 1) & (ratio <= HEIR_SIZE_RATIO) & (ratio >= 1 / HEIR_SIZE_RATIO)
+        pairs: list[tuple[int, int]] = []
+        for flat in np.argsort(np.where(fits, miss, np.inf), axis=None, kind="stable").tolist():
+            row, column = divmod(flat, len(lost))
+            if not fits[row, column]:
+                break
+            new, old_slot = int(rows[row]), int(lost[column])
+            if all(new != taken and old_slot != given for taken, given in pairs):
+                pairs.append((new, old_slot))
+                columns["inherited"][old_slot] = True
+        return tuple(pairs)
+
+    def _lost(self, seen: Ints, now_s: float, size: tuple[int, int]) -> Ints:
+        """Slots of tracks that are not observed now but lately were, and did not leave the picture."""
+        columns = self._columns
+        box = columns["box"]
+        inside = (box[:, 0] > EDGE_PX) & (box[:, 1] > EDGE_PX)
+        inside &= (box[:, 2] < size[0] - EDGE_PX) & (box[:, 3] < size[1] - EDGE_PX)
+        lost = inside & (columns["id"] >= 0) & (now_s - columns["seen_s"] <= LINGER_S) & ~columns["inherited"]
+        lost[seen] = False
+        return np.flatnonzero(lost)
+
+
+def as_state(value: object) -> Mapping[str, Any]:
+    """A part of a stored state as a mapping; anything else counts as none."""
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,79 @@
+"""The table of scene rules: every kind of meaning, once, in the order in which its records come.
+
+A new rule is a class that fits :class:`agent.scene.rule.Rule` and one line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from agent.scene.ground import Ground, fit_ground
+from agent.scene.lines import Lines
+from agent.scene.link import CameraLost
+from agent.scene.pcu import table_for
+from agent.scene.roster import as_state
+from agent.scene.rule import Rule, Setting
+from agent.scene.speed import Pace
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What rules are built from.
+
+    Attributes:
+        setting: Where they work.
+        ground: The plane of the road, where it is known.
+        pcu: PCU tables of the configuration.
+    """
+
+    setting: Setting
+    ground: Ground | None
+    pcu: Mapping[str, Mapping[str, float]]
+
+    def pace(self) -> Pace | None:
+        """Speeds over the ground, where it is known."""
+        return None if self.ground is None else Pace(self.ground)
+
+
+Builder = Callable[[Parts, Mapping[str, Any]], Rule]
+
+
+def _camera_lost(parts: Parts, state: Mapping[str, Any]) -> Rule:
+    return CameraLost(parts.setting, state)
+
+
+def _lines(parts: Parts, state: Mapping[str, Any]) -> Rule:
+    lines = parts.setting.camera.lines
+    tables = {line.name: table_for(line.road, parts.pcu) for line in lines}
+    return Lines(parts.setting, pace=parts.pace(), tables=tables, state=state)
+
+
+RULES: Final[Mapping[str, Builder]] = {
+    "camera_lost": _camera_lost,
+    "lines": _lines,
+}
+
+
+def build_rules(setting: Setting, state: Mapping[str, Any], pcu: Mapping[str, Mapping[str, float]]) -> dict[str, Rule]:
+    """Every rule for one camera, each with what it remembers.
+
+    Raises:
+        ConfigError: The camera's ground can't be a road, or a line names no known road type.
+    """
+    parts = Parts(setting, ground_of(setting), pcu)
+    return {name: build(parts, as_state(state.get(name))) for name, build in RULES.items()}
+
+
+def ground_of(setting: Setting) -> Ground | None:
+    """The plane of a camera's road from its configuration; ``None`` without one.
+
+    Raises:
+        ConfigError: It can't be a road.
+    """
+    ground = setting.camera.ground
+    if ground is None:
+        return None
+    relative = setting.pixels([point.image for point in ground.points], (1, 1))
+    return fit_ground(relative, [point.metres for point in ground.points])

@@ -1,0 +1,149 @@
+"""The scene of one camera: tracks go in, records come out.
+
+Pure: the same tracks, instants and links give the same records, so a file replays byte for byte. It knows no clock,
+no disk and no picture. What it must remember over a restart it hands out as text, to be stored with the records.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, get_args
+
+from agent.clock import Instant
+from agent.config.schema import Camera
+from agent.records import Body, ClockState, CountBody, EventBody, ModelRef, Reason, Record, RecordKind, ZoneBody
+from agent.scene.intervals import Closed, Timetable
+from agent.scene.roster import Roster, Sight, as_state
+from agent.scene.rule import Moment, Rule, Setting
+from agent.scene.rules import build_rules
+from agent.scene.values import CLEAR, LIVE, Link, View
+from agent.values import Tracks
+
+STATE_VERSION: Final = 1
+_KINDS: Final[Mapping[type, RecordKind]] = {CountBody: "count", ZoneBody: "zone", EventBody: "event"}
+_REASONS: Final = frozenset(get_args(Reason))
+
+
+class Scene:
+    """Everything that is watched for in one camera's view.
+
+    Args:
+        camera: Its configuration: lines, zones, rules, calibration.
+        device: The box's name; event ids are made of it.
+        model: The model behind the detections, named in every record.
+        state: What an earlier :meth:`snapshot` gave; ``None`` for a camera seen for the first time.
+        pcu: Tables of PCU factors of the configuration, by road type and class.
+
+    Raises:
+        ConfigError: The camera's ground can't be a road, or a line names no known road type.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        *,
+        device: str,
+        model: ModelRef | None,
+        state: str | None = None,
+        pcu: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> None:
+        kept = _read(state)
+        self._camera = camera
+        self._model = model
+        self._link = Link("connecting")
+        self._view = CLEAR
+        self._was_live = False
+        self._roster = Roster()
+        lengths: list[int] = sorted({line.interval_s for line in camera.lines} | {zone.interval_s for zone in camera.zones})
+        tables = as_state(kept.get("intervals"))
+        self._timetables = {length: Timetable(length, as_state(tables.get(str(length)))) for length in lengths}
+        self._rules: dict[str, Rule] = build_rules(Setting(device, camera), as_state(kept.get("rules")), pcu or {})
+
+    def update(self, tracks: Tracks, at: Instant, size: tuple[int, int], view: View | None = None) -> list[Record]:
+        """Take in one detected frame.
+
+        Args:
+            tracks: Of this frame.
+            at: When it was captured.
+            size: Width and height of the picture in pixels.
+            view: How the picture looks, when that was judged since the last call.
+
+        Returns:
+            Records in an order that depends on nothing but the input.
+        """
+        self._look(LIVE, view)
+        if self._view.blind:
+            return self._pass(at)
+        closed = {length: tuple(table.see(at)) for length, table in self._timetables.items()}
+        return self._step(at, self._roster.see(tracks, at, size), closed)
+
+    def tick(self, at: Instant, link: Link, view: View | None = None) -> list[Record]:
+        """Take in that time has passed; about once a second, whether or not frames come."""
+        self._look(link, view)
+        return self._pass(at)
+
+    def stop(self, at: Instant) -> list[Record]:
+        """Give out what the open intervals hold, cut short. Open events stay open for the next process to go on."""
+        return self._step(at, None, {length: tuple(table.cut(at)) for length, table in self._timetables.items()})
+
+    def snapshot(self) -> str:
+        """Cumulative counts, open intervals, open events: what the next process needs, as JSON text."""
+        state = {
+            "version": STATE_VERSION,
+            "intervals": {str(length): table.state() for length, table in self._timetables.items()},
+            "rules": {name: rule.state() for name, rule in self._rules.items()},
+        }
+        return json.dumps(state, sort_keys=True, separators=(",", ":"))
+
+    def _look(self, link: Link, view: View | None) -> None:
+        """Note what spoils the open intervals."""
+        self._link = link
+        self._was_live |= link.state == "live"
+        if view is not None:
+            self._view = view
+        for reason in self._spoilers():
+            for table in self._timetables.values():
+                table.note(reason)
+
+    def _spoilers(self) -> tuple[Reason, ...]:
+        found: list[Reason] = list(self._view.reasons)
+        if self._link.state == "lost" or (self._link.state == "connecting" and self._was_live):
+            found.append("camera_lost")
+        elif self._link.state == "frozen":
+            found.append("camera_frozen")
+        found.extend(reason for reason in (self._link.reason,) if reason in _REASONS)  # type: ignore[misc]
+        return tuple(found)
+
+    def _pass(self, at: Instant) -> list[Record]:
+        closed = {length: tuple(table.tick(at)) for length, table in self._timetables.items()}
+        for reason in self._spoilers():  # what spoiled the interval that ended goes on in the next
+            for table in self._timetables.values():
+                table.note(reason)
+        return self._step(at, None, closed)
+
+    def _step(self, at: Instant, sight: Sight | None, closed: Mapping[int, tuple[Closed, ...]]) -> list[Record]:
+        moment = Moment(at=at, link=self._link, view=self._view, sight=sight, closed=closed)
+        return [self._record(body, at) for rule in self._rules.values() for body in rule.step(moment)]
+
+    def _record(self, body: Body, at: Instant) -> Record:
+        return Record(
+            kind=_KINDS[type(body)],
+            camera=self._camera.name,
+            time=at.utc_s,
+            clock=ClockState(synced=at.synced, error_ms=at.error_ms),
+            model=self._model,
+            body=body,
+            mono_s=at.mono_s,
+        )
+
+
+def _read(state: str | None) -> Mapping[str, Any]:
+    """A stored state; one that can't be read, or is of another version, counts as none."""
+    if state is None:
+        return {}
+    try:
+        kept = as_state(json.loads(state))
+    except ValueError:
+        return {}
+    return kept if kept.get("version") == STATE_VERSION else {}

@@ -1,0 +1,100 @@
+"""Speed over the ground, from where a track was at which capture times.
+
+Uses the times at which frames were captured, never an assumed frame rate. A speed is the slope of a straight line
+through a track's recent positions on the road, made robust against single wild ones; too short a path has no speed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from agent.scene.geometry import Array
+from agent.scene.ground import Ground
+from agent.scene.roster import Roster, Sight
+
+WINDOW_S: Final = 1.6
+"""Positions this far on either side of a moment speak for the speed at it."""
+FEWEST: Final = 4
+SHORTEST_S: Final = 0.3
+OUTLIER: Final = 3.0
+"""Positions further from the fitted path than so many times the median distance are left out of a second fit."""
+STANDING_WINDOW_S: Final = 1.2
+
+
+class Pace:
+    """Speeds of one camera's tracks on its road."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._size = (1, 1)
+
+    def see(self, sight: Sight) -> None:
+        """Learn the size of the picture."""
+        self._size = sight.size
+
+    def metres(self, feet: Array) -> Array:
+        """Where pixels lie on the road; nan at the horizon."""
+        return self._ground.metres(feet / np.asarray(self._size, np.float64))
+
+    def at_crossing(self, roster: Roster, slot: int, mono_s: float) -> float | None:
+        """Speed of one track around a moment, metres per second; ``None`` when its path says too little."""
+        times, feet = roster.recent(np.array([slot]))
+        where = self.metres(feet[0])
+        usable = np.isfinite(where[:, 0]) & (np.abs(times[0] - mono_s) <= WINDOW_S)
+        return _robust_speed(times[0][usable], where[usable])
+
+    def now(self, sight: Sight) -> Array:
+        """Speed of every track of a sight, metres per second, shape (n,); nan where its path says too little."""
+        times, feet = sight.roster.recent(sight.slots)
+        speed: Array = np.hypot(*slopes(times, self.metres(feet), sight.at.mono_s - STANDING_WINDOW_S).T)
+        return speed
+
+
+def _robust_speed(times: Array, where: Array) -> float | None:
+    if len(times) < FEWEST or np.ptp(times) < SHORTEST_S:
+        return None
+    order = np.argsort(times)
+    times, where = times[order] - times.mean(), where[order]
+    keep = np.ones(len(times), np.bool_)
+    for _ in range(2):
+        design = np.stack([np.ones(int(keep.sum())), times[keep]], axis=1)
+        path = np.linalg.lstsq(design, where[keep], rcond=None)[0]
+        off = np.hypot(*(where - path[0] - times[:, np.newaxis] * path[1]).T)
+        keep = off <= OUTLIER * max(float(np.median(off)), 1e-9)
+        if keep.sum() < FEWEST or np.ptp(times[keep]) < SHORTEST_S:
+            break
+    return float(np.hypot(*path[1]))
+
+
+def slopes(times: Array, where: Array, since_s: float) -> Array:
+    """Velocity by least squares of each row's positions since a moment, in units of the positions per second.
+
+    Args:
+        times: float64, shape (n, k), seconds; nan where there is none.
+        where: float64, shape (n, k, 2).
+        since_s: Earlier positions don't count.
+
+    Returns:
+        float64, shape (n, 2); nan for rows with fewer than three positions or less than 0.2 s of them.
+    """
+    usable = np.isfinite(times) & (times >= since_s) & np.isfinite(where[..., 0])
+    count = usable.sum(axis=1)
+    weight = usable / np.maximum(count, 1)[:, np.newaxis]
+    held = np.where(usable, times, 0.0)
+    offset_s = np.where(usable, held - (held * weight).sum(axis=1)[:, np.newaxis], 0.0)
+    spread = (offset_s**2).sum(axis=1)
+    enough = (count >= 3) & (np.ptp(offset_s, axis=1) >= 0.2)
+    known = np.where(usable[..., np.newaxis], where, 0.0)
+    slope = (offset_s[..., np.newaxis] * known).sum(axis=1) / np.where(enough, spread, 1.0)[:, np.newaxis]
+    velocity: Array = np.where(enough[:, np.newaxis], slope, np.nan)
+    return velocity
+
+
+def relative_speed(sight: Sight) -> Array:
+    """How fast every track moves in box sizes per second, shape (n,); nan where its path says too little."""
+    times, feet = sight.roster.recent(sight.slots)
+    velocity = slopes(times, feet, sight.at.mono_s - STANDING_WINDOW_S)
+    speed: Array = np.hypot(*velocity.T) / sight.scale
+    return speed

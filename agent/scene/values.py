@@ -1,0 +1,43 @@
+"""What the scene is told besides tracks: how the camera's link is, and whether its view can be trusted.
+
+Both are small frozen values made elsewhere; the scene only believes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from agent.records import Reason
+
+LinkState: TypeAlias = Literal["connecting", "live", "frozen", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How the way to the camera is.
+
+    Attributes:
+        state: ``connecting`` has not had its first picture yet, ``frozen`` repeats one, ``lost`` gives none.
+        reason: Why, for people; a word of :data:`agent.records.Reason` also goes into the interval's quality.
+    """
+
+    state: LinkState
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Whether the picture shows what the lines were drawn on.
+
+    Attributes:
+        reasons: What is wrong with it: of ``dark``, ``blurred``, ``covered``, ``moved``; empty when all is well.
+        blind: Counting on it would give wrong numbers; nothing is counted until it is over.
+    """
+
+    reasons: tuple[Reason, ...] = ()
+    blind: bool = False
+
+
+LIVE = Link("live")
+CLEAR = View()
