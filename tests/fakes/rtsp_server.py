@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib
 import os
 import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 START_S = 20.0
@@ -90,7 +90,7 @@ class RtspServer:
         assert self._process is not None
         os.kill(self._process.pid, number)
 
-    def __enter__(self) -> RtspServer:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -99,17 +99,15 @@ class RtspServer:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    import gi  # noqa: PLC0415 - only the system's Python has it
-
+    gi = importlib.import_module("gi")  # only the system's Python has it
     gi.require_version("Gst", "1.0")
     gi.require_version("GstRtspServer", "1.0")
-    from gi.repository import GLib, Gst, GstRtspServer  # noqa: PLC0415 - after the versions were chosen
-
-    Gst.init(None)
-    server = GstRtspServer.RTSPServer.new()
+    rtsp = importlib.import_module("gi.repository.GstRtspServer")
+    importlib.import_module("gi.repository.Gst").init(None)
+    server = rtsp.RTSPServer.new()
     server.set_address("127.0.0.1")
     server.set_service(str(options.port))
-    factory = GstRtspServer.RTSPMediaFactory.new()
+    factory = rtsp.RTSPMediaFactory.new()
     factory.set_shared(True)
     factory.set_launch(
         f"( videotestsrc is-live=true pattern={options.pattern} "
@@ -118,13 +116,14 @@ def _serve(options: argparse.Namespace) -> None:
         "! rtph264pay name=pay0 pt=96 config-interval=1 )"
     )
     if options.user:
-        _protect(GstRtspServer, server, factory, options)
+        _protect(rtsp, server, factory, options)
     server.get_mount_points().add_factory("/cam1", factory)
     server.attach(None)
     sys.stdout.write(f"{server.get_bound_port()}\n")
     sys.stdout.flush()
-    GLib.timeout_add_seconds(1, functools.partial(_end_without_parent, os.getppid()))
-    GLib.MainLoop().run()
+    glib = importlib.import_module("gi.repository.GLib")
+    glib.timeout_add_seconds(1, functools.partial(_end_without_parent, os.getppid()))
+    glib.MainLoop().run()
 
 
 def _protect(module: Any, server: Any, factory: Any, options: argparse.Namespace) -> None:

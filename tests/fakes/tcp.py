@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from typing import Self
 
 TICK_S = 0.05
 
@@ -53,7 +54,7 @@ class AnsweringServer:
             link.close()
             self._links.remove(link)
 
-    def __enter__(self) -> AnsweringServer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
