@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 
 from agent.clock import Instant
 from agent.config.schema import Camera
-from agent.records import Body, ClockState, CountBody, EventBody, ModelRef, Reason, Record, RecordKind, ZoneBody
+from agent.records import Body, ClockState, CountBody, Direction, EventBody, ModelRef, Reason, Record, RecordKind, ZoneBody
 from agent.scene.intervals import Closed, Timetable
 from agent.scene.roster import Roster, Sight, as_state
 from agent.scene.rule import Moment, Rule, Setting
@@ -95,6 +95,11 @@ class Scene:
             "rules": {name: rule.state() for name, rule in self._rules.items()},
         }
         return json.dumps(state, sort_keys=True, separators=(",", ":"))
+
+    def crossed(self) -> dict[tuple[str, Direction], int]:
+        """How many crossed each line in each direction since it was first configured: for showing, never for sending."""
+        lines = self._rules["lines"].state() if "lines" in self._rules else {}
+        return {(name, way): kept[way]["cumulative"] for name, kept in lines.items() for way in kept}
 
     def _look(self, link: Link, view: View | None) -> None:
         """Note what spoils the open intervals."""
