@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 from uuid import UUID, uuid5
@@ -34,6 +34,7 @@ _WORDS: Final = (
 )
 _WINDOW_BITS: Final = -12  # raw deflate over 4 kB: the dictionary and a body fit, and setting it up stays cheap
 _MAX_BODY_BYTES: Final = 1 << 20
+_MAX_BODY_CHARS: Final = 15_000  # at most 60 kB in UTF-8, which leaves room for the envelope in 64 kB
 
 
 class Rank(IntEnum):
@@ -101,8 +102,11 @@ def compact_json(value: object) -> str:
 
 
 def body_text(record: Record) -> str:
-    """The record's body as JSON text."""
-    return compact_json(dump(record.body))
+    """The record's body as JSON text; an event whose details would not fit a message loses them, and says so."""
+    text = compact_json(dump(record.body))
+    if len(text) > _MAX_BODY_CHARS and isinstance(record.body, EventBody):
+        text = compact_json(dump(replace(record.body, details={"truncated": True})))
+    return text
 
 
 def model_text(record: Record) -> str | None:
