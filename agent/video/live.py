@@ -109,6 +109,8 @@ class LiveCamera:
 
     def close(self) -> None:
         """Stop reading; a thread that is stuck in native code is left behind and ends when that returns."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         self._worker.thread.join(CLOSE_S)
         if self._worker.thread.is_alive():
@@ -205,7 +207,9 @@ class _Worker:
 
     def _explain(self, complaint: str, failures: int, took_s: float) -> str:
         """Ask what is wrong where that is cheap or wasn't done lately: a long outage mustn't wait for answers."""
-        if self._diagnose is None or self._over() or (took_s > QUICK_FAILURE_S and failures % DIAGNOSE_EVERY):
+        if self._diagnose is None or self._over():
+            return complaint
+        if took_s > QUICK_FAILURE_S and failures % DIAGNOSE_EVERY:
             return self._board.state().reason or complaint
         return self._diagnose()
 

@@ -10,6 +10,7 @@ import math
 from typing import Final
 
 FALLBACK_FPS: Final = 25.0
+MIN_FPS: Final = 0.01
 MAX_FPS: Final = 1000.0
 RESET_S: Final = 1.0
 """Timestamps that fall back further than this began anew, as in recordings glued together."""
@@ -17,7 +18,7 @@ RESET_S: Final = 1.0
 
 def usable_fps(fps: float) -> float:
     """The container's rate, or 25 where it is missing or absurd."""
-    return fps if math.isfinite(fps) and 0 < fps <= MAX_FPS else FALLBACK_FPS
+    return fps if math.isfinite(fps) and MIN_FPS <= fps <= MAX_FPS else FALLBACK_FPS
 
 
 class Timeline:
