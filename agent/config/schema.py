@@ -6,11 +6,14 @@ generated from them, and every stage is handed the part that concerns it. Nothin
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, model_validator
 
+from agent.config.redact import redact
 from agent.config.rules import RuleSettings
 from agent.records import ClassName
 
@@ -29,6 +32,23 @@ IntervalSeconds: TypeAlias = Literal[10, 15, 20, 30, 60, 120, 300, 600, 900, 180
 """Divisors or multiples of a minute that divide an hour, so that intervals fall on the wall clock."""
 
 
+def _beside_the_config(path: Path, info: ValidationInfo) -> Path:
+    """A relative name is meant from the configuration's own folder, where the loader knows it."""
+    folder = (info.context or {}).get("folder")
+    return path if folder is None else Path(folder) / path
+
+
+def _source_beside_the_config(source: str, info: ValidationInfo) -> str:
+    """The same for a source that is a file: it has no ``scheme:`` in front and is no camera's number."""
+    is_file = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:|[0-9]+$", source) is None
+    return str(_beside_the_config(Path(source), info)) if is_file else source
+
+
+File: TypeAlias = Annotated[
+    Path, AfterValidator(_beside_the_config), Field(description="A file; relative to the configuration's folder.")
+]
+
+
 class Part(BaseModel):
     """A frozen part of the configuration that refuses fields it doesn't know."""
 
@@ -38,9 +58,9 @@ class Part(BaseModel):
 class Tls(Part):
     """TLS to the broker. On, verified, 1.2 or newer; the system's certificate authorities unless ca_file is given."""
 
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
+    ca_file: File | None = None
+    cert_file: File | None = None
+    key_file: File | None = None
 
     @model_validator(mode="after")
     def _pair(self) -> Tls:
@@ -53,7 +73,7 @@ class Login(Part):
     """A user and where the password is: a file only the agent can read, or an environment variable."""
 
     user: str | None = None
-    password_file: Path | None = None
+    password_file: File | None = None
     password_env: str | None = None
 
     @model_validator(mode="after")
@@ -91,7 +111,7 @@ class Outbox(Part):
 class Model(Part):
     """A detection model: one ONNX file. The lower fields are for foreign files without a description of their own."""
 
-    file: Path
+    file: File
     threads: Annotated[int, Field(ge=0, le=64, description="0 leaves the choice to the agent.")] = 0
     score: Annotated[float | None, Field(gt=0, lt=1)] = None
     nms_iou: Annotated[float | None, Field(gt=0, lt=1)] = None
@@ -146,7 +166,11 @@ class Camera(Part):
     """One camera: where its video comes from, where it stands, and what to look for."""
 
     name: Name
-    source: Annotated[str, Field(min_length=1, description="rtsp://…, a file, /dev/video0, or gst: and a pipeline")]
+    source: Annotated[
+        str,
+        Field(min_length=1, description="rtsp://…, a file, /dev/video0, or gst: and a pipeline"),
+        AfterValidator(_source_beside_the_config),
+    ]
     login: Login = Login()
     transport: Literal["tcp", "udp"] = "tcp"
     place: Annotated[str | None, Field(max_length=200)] = None
@@ -158,7 +182,8 @@ class Camera(Part):
     model: Name = "street"
     detect_fps: Annotated[float, Field(gt=0, le=60)] = 10
     frame_size: Annotated[
-        tuple[int, int] | None, Field(description="Width and height that pixel coordinates below refer to.")
+        tuple[Annotated[int, Field(ge=16, le=16384)], Annotated[int, Field(ge=16, le=16384)]] | None,
+        Field(description="Width and height that pixel coordinates below refer to."),
     ] = None
     identical_s: Annotated[
         float, Field(ge=1, le=3600, description="Bit-identical pictures for so long mean a frozen camera.")
@@ -166,6 +191,10 @@ class Camera(Part):
     lines: Annotated[tuple[Line, ...], Field(max_length=64)] = ()
     zones: Annotated[tuple[Zone, ...], Field(max_length=64)] = ()
     ground: Ground | None = None
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for key, value in super().__repr_args__():
+            yield key, redact(value) if key == "source" else value
 
 
 def _unique(cameras: tuple[Camera, ...]) -> tuple[Camera, ...]:
@@ -181,7 +210,7 @@ class Config(Part):
 
     device: Annotated[Name, Field(description="The box's name and its MQTT user.")]
     place: Annotated[str | None, Field(max_length=200)] = None
-    state_dir: Path = Path("/var/lib/kentongan")
+    state_dir: File = Path("/var/lib/kentongan")
     mqtt: Mqtt
     outbox: Outbox = Outbox()
     models: dict[Name, Model] = Field(default_factory=dict, description="Default: 'street', the one that ships.")

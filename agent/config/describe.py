@@ -1,0 +1,182 @@
+"""What belongs at a place of the configuration, in words, read from the schema itself.
+
+The words can't go stale: they are made from the same types that validate. Knows nothing of what was written.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final, TypeAlias
+
+from agent.config.fault import Path
+from agent.config.schema import Config
+
+Node: TypeAlias = dict[str, Any]
+
+_NAME_PATTERN: Final = "^[a-z0-9]"
+_OTHER_WORDS: Final = {
+    "broker": "mqtt",
+    "camera": "cameras",
+    "fps": "detect_fps",
+    "id": "name",
+    "interval": "interval_s",
+    "pass": "password_file",
+    "password": "password_file",
+    "path": "file",
+    "resolution": "frame_size",
+    "rtsp": "source",
+    "server": "host",
+    "size": "frame_size",
+    "uri": "source",
+    "url": "source",
+    "username": "user",
+}
+"""Words people write for keys that are called otherwise here."""
+
+
+@cache
+def _root() -> Node:
+    return Config.model_json_schema()
+
+
+def _resolve(node: Node) -> Node:
+    """A reference followed, keeping the description that stands beside it."""
+    while "$ref" in node:
+        target: Node = _root()["$defs"][node["$ref"].rsplit("/", 1)[1]]
+        node = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
+    return node
+
+
+def _choices(node: Node) -> list[Node]:
+    return [_resolve(choice) for choice in node.get("anyOf", [node]) if choice.get("type") != "null"]
+
+
+def node_at(path: Path) -> Node | None:
+    """The schema of the value at a path; ``None`` where the schema knows no such place."""
+    node: Node | None = _root()
+    for step in path:
+        node = next((found for choice in _choices(node or {}) if (found := _child(choice, step)) is not None), None)
+        if node is None:
+            return None
+    return node
+
+
+def _child(node: Node, step: str | int) -> Node | None:
+    if isinstance(step, str):
+        properties: Node = node.get("properties", {})
+        found = properties.get(step, _any_key(node))
+    else:
+        items: list[Node] = node.get("prefixItems", [])
+        found = items[step] if step < len(items) else node.get("items")
+    return _resolve(found) if isinstance(found, dict) else None
+
+
+def _any_key(node: Node) -> Node | None:
+    """The schema of every value in a mapping with free keys."""
+    by_pattern: Node = node.get("patternProperties", {})
+    found = next(iter(by_pattern.values()), node.get("additionalProperties"))
+    return found if isinstance(found, dict) else None
+
+
+def keys_at(path: Path) -> tuple[str, ...]:
+    """The keys a mapping at a path may have, in the schema's order."""
+    node = node_at(path)
+    return tuple(key for choice in _choices(node or {}) for key in choice.get("properties", {}))
+
+
+def alike(word: str, words: tuple[str, ...]) -> str | None:
+    """The word that was probably meant, out of those that exist."""
+    meant = {other: key for other, key in _OTHER_WORDS.items() if key in words} | {key: key for key in words}
+    found = difflib.get_close_matches(word.lower().replace("-", "_"), meant, n=1, cutoff=0.6)
+    return meant[found[0]] if found else None
+
+
+def homes_of(key: str) -> tuple[str, ...]:
+    """The parts of the configuration that do have a key of this name, by the name of the part."""
+    found: list[str] = []
+    _search(_root(), key, "", found)
+    return tuple(dict.fromkeys(found))
+
+
+def _search(node: Node, key: str, name: str, found: list[str]) -> None:
+    for choice in _choices(_resolve(node)):
+        properties: Node = choice.get("properties", {})
+        if key in properties and name:
+            found.append(name)
+        for child_name, child in properties.items():
+            _search(child, key, child_name, found)
+        for inner in (choice.get("items"), _any_key(choice)):
+            if isinstance(inner, dict):
+                _search(inner, key, name, found)
+
+
+def words_for(path: Path) -> str:
+    """What may be written at a path: ``a number from 5 to 600``; empty when the schema doesn't know the place."""
+    node = node_at(path)
+    return "" if node is None else " or ".join(dict.fromkeys(_words(choice) for choice in _choices(node)))
+
+
+def _words(node: Node) -> str:
+    if "enum" in node or "const" in node:
+        return _option_words(node.get("enum", [node.get("const")]))
+    words = _WORDS_BY_TYPE.get(str(node.get("type")), _text_words)
+    return words(node)
+
+
+def _option_words(options: list[object]) -> str:
+    listed = ", ".join(f'"{option}"' if isinstance(option, str) else str(option) for option in options)
+    return listed if len(options) == 1 else f"one of {listed}"
+
+
+def _mapping_words(node: Node) -> str:
+    names = ", ".join(node.get("properties", {}))
+    return f"a mapping with the keys {names}" if names else "a mapping of names"
+
+
+def _text_words(node: Node) -> str:
+    if str(node.get("pattern", "")).startswith(_NAME_PATTERN):
+        return "a name of lower-case letters, digits, - and _ (at most 63)"
+    longest = f" of at most {node['maxLength']} characters" if "maxLength" in node else ""
+    return ("the name of a file" if node.get("format") == "path" else "text") + longest
+
+
+def _range(node: Node) -> str:
+    low, above = node.get("minimum"), node.get("exclusiveMinimum")
+    high, below = node.get("maximum"), node.get("exclusiveMaximum")
+    first = f"from {low:g}" if low is not None else f"above {above:g}" if above is not None else ""
+    last = f"to {high:g}" if high is not None else f"below {below:g}" if below is not None else ""
+    if first and last:
+        return f" {first} {last}" if low is not None and high is not None else f" {first} and {_at_most(high, below)}"
+    return f" {first or last}" if first or last else ""
+
+
+def _at_most(high: float | None, below: float | None) -> str:
+    return f"at most {high:g}" if high is not None else f"below {below:g}"
+
+
+def _list_words(node: Node) -> str:
+    least, most = node.get("minItems"), node.get("maxItems")
+    inner: Node = (node.get("prefixItems") or [node.get("items", {})])[0]
+    what = " or ".join(_plural(choice) for choice in _choices(_resolve(inner)))
+    if least == most and least is not None:
+        return f"a list of {least} {what}"
+    return "a list of " + (f"at least {least} " if least else "") + what
+
+
+def _plural(node: Node) -> str:
+    if "enum" in node:
+        return f"values, each {_words(node)}"
+    if node.get("type") == "array":
+        return "points [x, y]"
+    return {"integer": "whole numbers", "number": "numbers", "object": "mappings"}.get(str(node.get("type")), "texts")
+
+
+_WORDS_BY_TYPE: Final[dict[str, Callable[[Node], str]]] = {
+    "integer": lambda node: "a whole number" + _range(node),
+    "number": lambda node: "a number" + _range(node),
+    "boolean": lambda _node: "true or false",
+    "array": _list_words,
+    "object": _mapping_words,
+}
