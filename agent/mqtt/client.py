@@ -496,8 +496,9 @@ class Link:
     def _set_down(self, reason: str) -> None:
         with self._mutex:
             was = self._state
+            losses = int(was.connected and not self._stopping.is_set())
             self._state = replace(
-                was, connected=False, reason=reason[:1000], in_flight=0, reconnects=was.reconnects + was.connected
+                was, connected=False, reason=reason[:1000], in_flight=0, reconnects=was.reconnects + losses
             )
         if was.reason != reason:
             _log.log(logging.INFO if reason == "stopped" else logging.WARNING, "%s", reason)

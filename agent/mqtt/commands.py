@@ -22,7 +22,7 @@ from agent.records import Scalar, Seq, load
 
 _log = logging.getLogger(__name__)
 _REMEMBERED: Final = 64
-_STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+_STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @checked_dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
