@@ -24,7 +24,7 @@ LEAST_BAND_PX: Final = 2.0
 SIGHTINGS: Final = 2
 """So many sightings beyond the band settle a side: one alone may be a false one."""
 MOVED_SHARE: Final = 0.2
-"""A box that really moved has two edges that moved by this share of its foot's way; one that is half hidden has one."""
+"""An edge, or the middle, of a box has moved when it did so by this share of its foot's way."""
 STEADY: Final = (0.4, 2.5)
 """A track that ends just beyond a line has crossed if its last step was between these parts of its pace before it."""
 CREEP: Final = 0.25
@@ -195,9 +195,15 @@ class CrossingWatch:
 
     @staticmethod
     def _really_moved(anchor: Array, boxes: Array) -> Mask:
-        """Whether at least two edges of the box moved since it was last settled: one alone is being covered."""
-        shift = np.abs(boxes[:, np.newaxis] - anchor)
-        x = np.abs((boxes[:, 0] + boxes[:, 2])[:, np.newaxis] - (anchor[..., 0] + anchor[..., 2])) / 2
-        way = np.maximum(x, shift[..., 3])
-        moved: Mask = np.count_nonzero(shift >= MOVED_SHARE * way[..., np.newaxis], axis=2) >= 2
+        """Whether the box moved since it was last settled, rather than being covered or stretched.
+
+        Something half hidden moves one edge; something stretched by a neighbour moves two apart and its middle not
+        at all. What drives moves its middle and two edges, or, coming straight at the camera, three.
+        """
+        shift = boxes[:, np.newaxis] - anchor
+        x, y = (shift[..., 0] + shift[..., 2]) / 2, (shift[..., 1] + shift[..., 3]) / 2
+        least = MOVED_SHARE * np.maximum(np.abs(x), np.abs(shift[..., 3]))
+        edges = np.count_nonzero(np.abs(shift) >= least[..., np.newaxis], axis=2)
+        middle = np.maximum(np.abs(x), np.abs(y)) >= least
+        moved: Mask = (edges >= 3) | ((edges == 2) & middle)
         return moved

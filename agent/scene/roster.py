@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from agent.clock import Instant
 from agent.scene.geometry import Array, Mask
@@ -24,10 +24,14 @@ RECENT: Final = 24
 """Sightings kept per track for speeds: over two seconds at ten a second."""
 HEIR_REACH: Final = 0.6
 """A new track goes on for a lost one when it appears within this many box sizes of where that one was heading …"""
-HEIR_REACH_TRAVEL: Final = 0.3
+HEIR_REACH_TRAVEL: Final = 0.5
 """… and this share of the way it would have gone unseen."""
-HEIR_SIZE_RATIO: Final = 1.6
+HEIR_SIZE_RATIO: Final = 2.0
 """… and their boxes differ in size by no more than this factor."""
+HEADING_S: Final = 0.5
+"""Where a lost track was heading is told by so much of its path before."""
+SHORTEST_PATH_S: Final = 0.15
+"""A velocity needs positions over at least so long."""
 EDGE_PX: Final = 2.0
 """A box this near the picture's edge is cut by it: what it held has left, and nothing goes on for it."""
 
@@ -234,7 +238,7 @@ class Roster:
             return ()
         columns = self._columns
         away_s = now_s - columns["seen_s"][lost]
-        way = columns["velocity"][lost] * away_s[:, np.newaxis]
+        way = self._heading(lost) * away_s[:, np.newaxis]
         old = columns["box"][lost]
         old_scale = np.sqrt(np.maximum((old[:, 2] - old[:, 0]) * (old[:, 3] - old[:, 1]), 1.0))
         reach = HEIR_REACH * old_scale + HEIR_REACH_TRAVEL * np.hypot(*way.T)
@@ -252,6 +256,14 @@ class Roster:
                 columns["inherited"][old_slot] = True
         return tuple(pairs)
 
+    def _heading(self, lost: Ints) -> Array:
+        """Velocity of the feet of lost tracks, pixels per second, shape (n, 2); of their boxes where that is all."""
+        times, feet = self.recent(lost)
+        velocity = slopes(times, feet, self._columns["seen_s"][lost] - HEADING_S)
+        known = np.isfinite(velocity[:, :1])
+        heading: Array = np.where(known, velocity, self._columns["velocity"][lost])
+        return heading
+
     def _lost(self, seen: Ints, now_s: float, size: tuple[int, int]) -> Ints:
         """Slots of tracks that are not observed now but lately were, and did not leave the picture."""
         columns = self._columns
@@ -261,6 +273,31 @@ class Roster:
         lost = inside & (columns["id"] >= 0) & (now_s - columns["seen_s"] <= LINGER_S) & ~columns["inherited"]
         lost[seen] = False
         return np.flatnonzero(lost)
+
+
+def slopes(times: Array, where: Array, since_s: ArrayLike) -> Array:
+    """Velocity by least squares of each row's positions since a moment, in units of the positions per second.
+
+    Args:
+        times: float64, shape (n, k), seconds; nan where there is none.
+        where: float64, shape (n, k, 2).
+        since_s: Earlier positions don't count; one moment for all, or shape (n,).
+
+    Returns:
+        float64, shape (n, 2); nan for rows with fewer than three positions or too short a time of them.
+    """
+    since = np.asarray(since_s, np.float64).reshape(-1, 1)
+    usable = np.isfinite(times) & (times >= since) & np.isfinite(where[..., 0])
+    count = usable.sum(axis=1)
+    held = np.where(usable, times, 0.0)
+    mean_s = held.sum(axis=1) / np.maximum(count, 1)
+    offset_s = np.where(usable, held - mean_s[:, np.newaxis], 0.0)
+    spread = (offset_s**2).sum(axis=1)
+    enough = (count >= 3) & (np.ptp(offset_s, axis=1) >= SHORTEST_PATH_S)
+    known = np.where(usable[..., np.newaxis], where, 0.0)
+    slope = (offset_s[..., np.newaxis] * known).sum(axis=1) / np.where(enough, spread, 1.0)[:, np.newaxis]
+    velocity: Array = np.where(enough[:, np.newaxis], slope, np.nan)
+    return velocity
 
 
 def as_state(value: object) -> Mapping[str, Any]:

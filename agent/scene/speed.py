@@ -12,7 +12,7 @@ import numpy as np
 
 from agent.scene.geometry import Array
 from agent.scene.ground import Ground
-from agent.scene.roster import Roster, Sight
+from agent.scene.roster import Roster, Sight, slopes
 
 WINDOW_S: Final = 1.6
 """Positions this far on either side of a moment speak for the speed at it."""
@@ -66,30 +66,6 @@ def _robust_speed(times: Array, where: Array) -> float | None:
         if keep.sum() < FEWEST or np.ptp(times[keep]) < SHORTEST_S:
             break
     return float(np.hypot(*path[1]))
-
-
-def slopes(times: Array, where: Array, since_s: float) -> Array:
-    """Velocity by least squares of each row's positions since a moment, in units of the positions per second.
-
-    Args:
-        times: float64, shape (n, k), seconds; nan where there is none.
-        where: float64, shape (n, k, 2).
-        since_s: Earlier positions don't count.
-
-    Returns:
-        float64, shape (n, 2); nan for rows with fewer than three positions or less than 0.2 s of them.
-    """
-    usable = np.isfinite(times) & (times >= since_s) & np.isfinite(where[..., 0])
-    count = usable.sum(axis=1)
-    weight = usable / np.maximum(count, 1)[:, np.newaxis]
-    held = np.where(usable, times, 0.0)
-    offset_s = np.where(usable, held - (held * weight).sum(axis=1)[:, np.newaxis], 0.0)
-    spread = (offset_s**2).sum(axis=1)
-    enough = (count >= 3) & (np.ptp(offset_s, axis=1) >= 0.2)
-    known = np.where(usable[..., np.newaxis], where, 0.0)
-    slope = (offset_s[..., np.newaxis] * known).sum(axis=1) / np.where(enough, spread, 1.0)[:, np.newaxis]
-    velocity: Array = np.where(enough[:, np.newaxis], slope, np.nan)
-    return velocity
 
 
 def relative_speed(sight: Sight) -> Array:
