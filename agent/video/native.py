@@ -19,6 +19,7 @@ from agent.errors import SourceError
 
 OPTIONS_VARIABLE: Final = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 V4L_SELECT_TIMEOUT_S: Final = 4
+LOG_LEVEL_SILENT: Final = 0
 
 
 def quiet_native_logs() -> None:
@@ -29,7 +30,9 @@ def quiet_native_logs() -> None:
     """
     os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(V4L_SELECT_TIMEOUT_S))
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # OpenCV 5 moved this function; 4.x has it at the top.
+    where = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging
+    where.setLogLevel(LOG_LEVEL_SILENT)
 
 
 class OptionTurns:
