@@ -38,6 +38,8 @@ _TURN_ROWS: Final = 64
 _PACKET_ROOM_BYTES: Final = 512
 _MAX_REFUSED: Final = 8
 _FLUSH_S: Final = 2.0
+_GRACE_S: Final = 30.0
+"""A turn that takes longer is stuck: each of its waits is shorter."""
 
 
 class Store(Rows, Protocol):
@@ -149,6 +151,7 @@ class Link:
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="mqtt-link", daemon=True)
+        self._alive_until_s = float("inf")
         self._begin_connection_state()
         warning = plaintext_warning(settings)
         if warning is not None:
@@ -179,6 +182,10 @@ class Link:
         except (BlockingIOError, OSError):
             return  # it is awake already, or gone
 
+    def is_alive(self) -> bool:
+        """Whether the thread makes its turns, for the watchdog; a broker that is away is no reason to be dead."""
+        return self._thread.is_alive() and time.monotonic() < self._alive_until_s
+
     def state(self) -> LinkHealth:
         """How the connection fares; ``reason`` is one sentence when something is wrong."""
         with self._mutex:
@@ -206,6 +213,7 @@ class Link:
         attempt = 0
         while not self._stopping.is_set():
             began_s = time.monotonic()
+            self._alive_until_s = began_s + 4 * self._timing.connect_s + _GRACE_S
             try:
                 self._live()
             except KentonganError as error:
@@ -215,7 +223,9 @@ class Link:
                 self._set_down("the link failed inside the agent and starts again; the agent's log says more")
             if time.monotonic() - began_s > self._timing.healthy_s:
                 attempt = 0
-            self._stopping.wait(self._pause_s(attempt))
+            pause_s = self._pause_s(attempt)
+            self._alive_until_s = time.monotonic() + pause_s + _GRACE_S
+            self._stopping.wait(pause_s)
             attempt += 1
 
     def _pause_s(self, attempt: int) -> float:
@@ -291,6 +301,7 @@ class Link:
         self._set_down("stopped")
 
     def _turn(self, connection: Connection) -> None:
+        self._alive_until_s = time.monotonic() + _GRACE_S
         has_more = self._send_some(connection)
         self._receive(connection, 0 if has_more else self._idle_s())
         self._watch(connection)

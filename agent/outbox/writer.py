@@ -23,6 +23,8 @@ from agent.records import Record, RecordKind
 _log = logging.getLogger(__name__)
 _BATCH_DONE: Final = 1000
 _MAX_DONE: Final = 100_000
+_HANG_S: Final = 60.0
+"""Even a worn SD card answers within seconds; a commit that takes longer will not come back."""
 
 
 class Store(Protocol):
@@ -87,6 +89,7 @@ class OutboxWriter:
         self._tickets = 0  # what was handed over
         self._settled = 0  # what of it was committed
         self._hurry = False
+        self._committing_since_s: float | None = None
         self._stopping = False
         self._listeners: list[Callable[[], None]] = []
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
@@ -140,6 +143,11 @@ class OutboxWriter:
             self._changed.notify_all()
         self._thread.join(timeout_s)
         return flushed and not self._thread.is_alive()
+
+    def is_alive(self) -> bool:
+        """Whether the thread runs and no commit hangs, for the watchdog; a disk that refuses is no hang."""
+        since_s = self._committing_since_s
+        return self._thread.is_alive() and (since_s is None or time.monotonic() - since_s < _HANG_S)
 
     def state(self) -> WriterState:
         """How the writer fares now."""
@@ -205,11 +213,14 @@ class OutboxWriter:
             self._fresh_state.clear()
             self._skipped.clear()
             self._oldest_first_done.clear()
+        self._committing_since_s = time.monotonic()
         try:
             self._store.commit(batch)
         except KentonganError as error:
             self._put_back(batch, error)
             return
+        finally:
+            self._committing_since_s = None
         self._succeeded(batch, ticket)
 
     def _succeeded(self, batch: Batch, ticket: int) -> None:
