@@ -25,7 +25,7 @@ from agent.vision.families import FAMILIES, Outputs
 from agent.vision.model_file import ModelFile, read_model
 from agent.vision.preprocess import Placement, Preprocessor
 from agent.vision.riders import join_riders
-from agent.vision.suppression import DETECTION_LIMIT, drop_twins, strongest, suppress
+from agent.vision.suppression import drop_twins, suppress
 
 BATCH_LIMIT: Final = 8
 """Pictures in one run of a model that takes any number; more gain nothing on a CPU and cost memory."""
@@ -160,17 +160,16 @@ class Detector:
 
     def _read(self, outputs: Outputs, picture: int, placement: Placement) -> Detections:
         """One picture's outputs as road users in its own pixels."""
-        found = self._family.decode(outputs, picture)
-        if self._family.suppress:
-            found = suppress(found, self.description.thresholds.nms_iou)
-        else:
-            found = strongest(found, DETECTION_LIMIT)
+        iou = self.description.thresholds.nms_iou
+        # Families with suppression built in get it too: small DETRs find one object with several queries.
+        found = suppress(self._family.decode(outputs, picture), iou)
+        if not self.description.riders_joined:
+            found = suppress(join_riders(found), iou)  # machines seen both with and without their riders are now equal
         if self._one_class:
             found = drop_twins(found, TWIN_IOU)
         boxes = placement.to_source(found.boxes)
-        inside: Bools = (boxes[:, 2:] - boxes[:, :2]).min(axis=1) >= 1  # less than a pixel of it is in the picture
-        found = Detections(boxes, found.scores, found.classes).select(inside)
-        return found if self.description.riders_joined else join_riders(found)
+        inside: Bools = (boxes[:, 2:] - boxes[:, :2]).min(axis=1) >= 1  # at least a pixel of it is in the picture
+        return Detections(boxes, found.scores, found.classes).select(inside)
 
     def _mark(self) -> tuple[float, float]:
         return time.perf_counter(), self._cpu_clock()

@@ -26,9 +26,6 @@ _SCORE_SLACK: Final = 1.01  # float16 and quantised models overshoot 1 by roundi
 class Family(Protocol):
     """One way to read outputs."""
 
-    suppress: bool
-    """Whether several boxes may stand for one object, so that non-maximum suppression has to follow."""
-
     def decode(self, outputs: Outputs, picture: int) -> Detections:
         """What the model saw in one picture of the run.
 
@@ -37,7 +34,8 @@ class Family(Protocol):
             picture: Which picture.
 
         Returns:
-            Detections with a score of at least the threshold, boxes in pixels of the model's input, any order.
+            Detections with a score of at least the threshold, boxes in pixels of the model's input, any order;
+            several may stand for one object.
 
         Raises:
             ModelError: The outputs have the wrong shape, or hold NaN, infinity, or impossible scores or labels.
@@ -87,8 +85,6 @@ class _Classes:
 class Yolo:
     """YOLOv8, 11 and relatives: one output (batch, 4 + labels, cells); centre, size and a score per label."""
 
-    suppress = True
-
     def __init__(self, model: ModelDescription) -> None:
         self._classes = _Classes(model)
         self._all = len(self._classes.counted) == self._classes.count
@@ -112,8 +108,6 @@ class Yolo:
 class YoloEnd2End:
     """YOLOv10, 26, or any with suppression built in: (batch, n, 6); corners, score, label."""
 
-    suppress = False
-
     def __init__(self, model: ModelDescription) -> None:
         self._classes = _Classes(model)
 
@@ -134,8 +128,6 @@ class Yolox:
     Boxes are decoded as in the YOLOX paper's head (arXiv:2107.08430): centre = (output + cell) * stride,
     size = exp(output) * stride.
     """
-
-    suppress = True
 
     def __init__(self, model: ModelDescription) -> None:
         self._classes = _Classes(model)
@@ -169,8 +161,6 @@ class Detr:
     RT-DETR as ultralytics exports it has one output instead, (batch, n, 4 + labels): centre and size relative to the
     input, and a score per label.
     """
-
-    suppress = False
 
     def __init__(self, model: ModelDescription) -> None:
         self._classes = _Classes(model)

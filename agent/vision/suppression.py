@@ -37,7 +37,7 @@ def suppress(found: Detections, iou: float) -> Detections:
         The survivors in falling order of score, at most :data:`DETECTION_LIMIT`.
     """
     found = strongest(found, CANDIDATE_LIMIT)
-    if len(found) < 2:
+    if len(found) < 2:  # OpenCV wants none of an empty list
         return found
     corner_and_size = np.concatenate([found.boxes[:, :2], found.boxes[:, 2:] - found.boxes[:, :2]], axis=1)
     kept = cv2.dnn.NMSBoxesBatched(corner_and_size.tolist(), found.scores.tolist(), found.classes.tolist(), 0.0, iou)
