@@ -17,6 +17,14 @@ _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _THROTTLED_BITS: Final = ((0, "under-voltage"), (1, "frequency capped"), (2, "throttled"), (3, "too warm"))
 
 
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """How full something of limited size is, MB (10**6 bytes)."""
+
+    used_mb: float
+    total_mb: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
     """One look at the box.
@@ -24,16 +32,16 @@ class HostFacts:
     Attributes:
         temperature_c: The hottest thermal zone, degrees Celsius.
         memory_rss_mb: Resident memory of this process, MB (10**6 bytes).
-        memory_free_mb: What the system could still give, MB.
-        disk_free_mb: Room on the disk that holds the state, MB.
+        memory: The system's memory; what it could give back counts as free.
+        disk: The disk that holds the state.
         load: The load average over one minute divided by the number of processors.
         throttled: Why the processor runs slower than it could; empty when it does not.
     """
 
     temperature_c: float | None
     memory_rss_mb: float | None
-    memory_free_mb: float | None
-    disk_free_mb: float | None
+    memory: Fill | None
+    disk: Fill | None
     load: float | None
     throttled: tuple[str, ...]
 
@@ -43,8 +51,8 @@ def look(state_dir: Path, *, root: Path = Path("/")) -> HostFacts:
     return HostFacts(
         temperature_c=_temperature_c(root),
         memory_rss_mb=_rss_mb(root),
-        memory_free_mb=_memory_free_mb(root),
-        disk_free_mb=_disk_free_mb(state_dir),
+        memory=_memory(root),
+        disk=_disk(state_dir),
         load=_load(root),
         throttled=_throttled(root),
     )
@@ -72,18 +80,22 @@ def _rss_mb(root: Path) -> float | None:
     return None if text is None else int(text.split()[1]) * _PAGE_BYTES / 1e6
 
 
-def _memory_free_mb(root: Path) -> float | None:
-    for line in (_read(root / "proc/meminfo") or "").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    return None
-
-
-def _disk_free_mb(folder: Path) -> float | None:
+def _memory(root: Path) -> Fill | None:
+    lines = (_read(root / "proc/meminfo") or "").splitlines()
+    megabytes = {line.split(":")[0]: int(line.split()[1]) * 1024 / 1e6 for line in lines if line.endswith("kB")}
     try:
-        return shutil.disk_usage(folder).free / 1e6
+        total, free = megabytes["MemTotal"], megabytes["MemAvailable"]
+    except KeyError:
+        return None
+    return Fill(total - free, total)
+
+
+def _disk(folder: Path) -> Fill | None:
+    try:
+        usage = shutil.disk_usage(folder)
     except OSError:
         return None
+    return Fill((usage.total - usage.free) / 1e6, usage.total / 1e6)
 
 
 def _load(root: Path) -> float | None:

@@ -57,11 +57,16 @@ def default_model() -> Path:
     Raises:
         ModelError: Neither the installed package nor the checkout holds it.
     """
-    here = Path(__file__).resolve().parents[1]
-    for folder in (here / "data" / "models", here.parent / "models"):
+    for folder in model_folders():
         if (folder / DEFAULT_MODEL).is_file():
             return folder / DEFAULT_MODEL
     raise ModelError(f"the default model {DEFAULT_MODEL} is missing from this installation; install kentongan again")
+
+
+def model_folders() -> tuple[Path, ...]:
+    """Where models that ship with the agent lie: in the installed package, or in the checkout."""
+    package = Path(__file__).resolve().parents[1]
+    return tuple(folder for folder in (package / "data" / "models", package.parent / "models") if folder.is_dir())
 
 
 def cache_folder() -> Path:

@@ -1,0 +1,1 @@
+"""One ruler for every detection model: average precision on labelled pictures, latency and memory on this box."""

@@ -1,0 +1,167 @@
+"""What a subscriber knows so far, and how it looks in a terminal: counts, zones, events, boxes.
+
+Fed with messages as they come from a broker and with nothing else, so what it shows is what was received. Memory is
+bounded: the newest record of each line and zone, and the last events.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from agent.mqtt.messages import MessageError, decode_record, parse_json
+from agent.mqtt.topics import Address, parse
+from agent.records import CountBody, EventBody, GapBody, ZoneBody, utc_text
+
+_EVENTS_KEPT: Final = 8
+_ROWS_KEPT: Final = 500
+_SEVERITY_STYLE: Final = {"info": "cyan", "warning": "yellow", "alarm": "bold red"}
+
+
+@dataclass(slots=True)
+class Board:
+    """The newest of everything that was received."""
+
+    counts: dict[tuple[str, ...], CountBody] = field(default_factory=dict)
+    zones: dict[tuple[str, ...], ZoneBody] = field(default_factory=dict)
+    events: deque[tuple[str, EventBody]] = field(default_factory=lambda: deque(maxlen=_EVENTS_KEPT))
+    boxes: dict[str, str] = field(default_factory=dict)
+    health: dict[str, dict[str, Any]] = field(default_factory=dict)
+    received: int = 0
+    refused: str = ""
+
+    def take(self, topic: str, payload: bytes) -> str | None:
+        """Take in one message.
+
+        Returns:
+            One line that says what came, or ``None`` for what needs no line of its own.
+        """
+        try:
+            line = self._understand(parse(topic), payload)
+        except (ValueError, MessageError) as error:
+            self.refused = str(error)
+            return f"refused: {error}"
+        self.received += 1
+        return line
+
+    def _understand(self, address: Address, payload: bytes) -> str | None:
+        if address.leaf in {"status", "health"}:
+            plain = parse_json(payload, str(address))
+            if address.leaf == "health":
+                self.health[address.device] = plain
+                return None
+            self.boxes[address.device] = str(plain.get("state"))
+            return f"{address.device} is {plain.get('state')}"
+        if address.leaf not in {"count", "zone", "event", "gap"}:
+            return None
+        message = decode_record(payload, address)
+        place = f"{address.device}/{address.camera}"
+        body = message.body
+        match body:
+            case CountBody():
+                _bounded(self.counts)[place, body.line, body.direction] = body
+            case ZoneBody():
+                _bounded(self.zones)[place, body.zone] = body
+            case EventBody():
+                self.events.append((place, body))
+            case GapBody():
+                pass
+        return f"#{message.envelope.seq} {place} {_said(body)}"
+
+    def render(self) -> RenderableType:
+        """The board as a terminal shows it."""
+        parts: list[RenderableType] = [self._count_table()]
+        if self.zones:
+            parts.append(self._zone_table())
+        if self.events:
+            parts.append(self._event_table())
+        parts.append(self._foot())
+        return Group(*parts)
+
+    def _count_table(self) -> Table:
+        table = Table(title="Counts, as received", expand=True)
+        for column in ("camera", "line", "direction", "interval", "by class", "volume", "ever", "quality"):
+            table.add_column(column, justify="right" if column in {"volume", "ever"} else "left")
+        for (place, line, direction), body in sorted(self.counts.items()):
+            classes = ", ".join(f"{name} {n}" for name, n in (body.by_class or {}).items() if n)
+            volume = "" if body.volume is None else str(body.volume)
+            since = utc_text(body.interval.start)[11:19]
+            table.add_row(place, line, direction, since, classes, volume, str(body.cumulative), _quality(body))
+        return table
+
+    def _zone_table(self) -> Table:
+        table = Table(title="Zones", expand=True)
+        for column in (
+            "camera",
+            "zone",
+            "interval",
+            "present, mean",
+            "at most",
+            "entered",
+            "left",
+            "dwell s",
+            "quality",
+        ):
+            table.add_column(column)
+        for (place, zone), body in sorted(self.zones.items()):
+            present = ("", "") if body.present is None else (f"{body.present.mean:.1f}", f"{body.present.max:.0f}")
+            dwell = "" if body.dwell_s is None else f"{body.dwell_s.mean:.1f}"
+            numbers = ["" if n is None else str(n) for n in (body.entered, body.left)]
+            table.add_row(place, zone, utc_text(body.interval.start)[11:19], *present, *numbers, dwell, _quality(body))
+        return table
+
+    def _event_table(self) -> Table:
+        table = Table(title="Events", expand=True)
+        for column in ("since", "camera", "kind", "phase", "where", "details"):
+            table.add_column(column)
+        for place, body in self.events:
+            details = json.dumps(body.details, ensure_ascii=False) if body.details else ""
+            style = _SEVERITY_STYLE[body.severity]
+            row = (utc_text(body.since)[11:19], place, body.kind, body.phase, body.where or "", details)
+            table.add_row(*row, style=style)
+        return table
+
+    def _foot(self) -> Text:
+        boxes = ", ".join(f"{device} {state}" for device, state in sorted(self.boxes.items())) or "no box yet"
+        foot = Text(f"{self.received} messages received; {boxes}")
+        for device, health in sorted(self.health.items()):
+            for name, camera in health.get("cameras", {}).items():
+                rate = camera.get("detect_fps")
+                foot.append(f"\n{device}/{name}: {camera.get('state')}" + (f", {rate} detections/s" if rate else ""))
+        if self.refused:
+            foot.append(f"\nlast refused: {self.refused}", style="red")
+        return foot
+
+
+def _bounded(rows: dict[Any, Any]) -> dict[Any, Any]:
+    while len(rows) >= _ROWS_KEPT:
+        rows.pop(next(iter(rows)))
+    return rows
+
+
+def _quality(body: CountBody | ZoneBody) -> Text:
+    quality = body.quality
+    words = ", ".join(quality.reasons) or ("good" if quality.valid else "not valid")
+    return Text(words, style="green" if quality.valid else "red")
+
+
+def _said(body: CountBody | ZoneBody | EventBody | GapBody) -> str:
+    """One record in a few words."""
+    match body:
+        case CountBody():
+            classes = ", ".join(f"{name} {n}" for name, n in (body.by_class or {}).items() if n) or "none"
+            counted = classes if body.volume is not None else "not watched"
+            return f"count {body.line} {body.direction} {utc_text(body.interval.start)[11:19]}: {counted}"
+        case ZoneBody():
+            present = "not watched" if body.present is None else f"{body.present.mean:.1f} present on average"
+            return f"zone {body.zone} {utc_text(body.interval.start)[11:19]}: {present}"
+        case EventBody():
+            return f"event {body.kind} {body.phase} {body.where or ''}".rstrip()
+        case GapBody():
+            return f"gap {body.first_seq}-{body.last_seq}: {body.why}"

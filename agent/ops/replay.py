@@ -1,0 +1,234 @@
+"""`kentongan replay`: count a recorded video with the very pipeline that runs on a box.
+
+As fast as the machine can, every frame counts, capture times from the file: the same file, configuration and model
+give the same records, byte for byte. Needs no broker, no camera and no state on disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from agent.assembly import detector_for, model_ref
+from agent.clock import Instant
+from agent.config.load import load_config
+from agent.config.schema import Camera
+from agent.errors import ConfigError, KentonganError
+from agent.mqtt.rows import record_message
+from agent.ops.replay_outputs import Annotator, count_table, plot_counts
+from agent.outbox import record_id
+from agent.pipeline import CameraPipeline, Seen
+from agent.records import Direction, Record, utc_seconds
+from agent.stages import StageTimes
+from agent.values import Frame
+from agent.video.address import parse_address
+from agent.video.file import FileSource
+from agent.vision.detector import Detector
+
+START: Final = "2026-01-01T00:00:00Z"
+"""When a replayed file begins unless told otherwise: fixed, so that records do not depend on today."""
+_NAMESPACE: Final = UUID("5b9d0c5e-6f0e-4f0a-9a8e-3f1f7f0c8a11")
+_OUT: Final = Console()
+_DEFAULT_LINES: Final = (
+    {"name": "across", "points": [[0.02, 0.5], [0.98, 0.5]], "interval_s": 60},
+    {"name": "upright", "points": [[0.5, 0.98], [0.5, 0.02]], "interval_s": 60},
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    parser.add_argument("video", type=Path, help="the video file")
+    parser.add_argument("-c", "--config", type=Path, help="take lines, zones and the model from this configuration")
+    parser.add_argument("--camera", help="which of its cameras (default: the first)")
+    parser.add_argument(
+        "--line",
+        action="append",
+        default=[],
+        metavar="NAME=X1,Y1,X2,Y2",
+        help="a counting line, relative to the picture; may be given again",
+    )
+    parser.add_argument("--model", type=Path, help="another ONNX file than the configured or default one")
+    parser.add_argument("--labels", help="labels of a foreign model: coco, or names with commas between")
+    parser.add_argument("--threads", type=int, default=0, help="threads for the model (default: the agent's choice)")
+    parser.add_argument("--start", default=START, help=f"when the file begins, RFC 3339 (default: {START})")
+    parser.add_argument("-o", "--records", type=Path, metavar="FILE", help="write the records there as JSON lines")
+    parser.add_argument("--video", dest="annotated", type=Path, metavar="FILE", help="write an annotated video there")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw counts over time, and the lines on a frame")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Replay, and write what was asked for. What was counted before damage in a file is still written."""
+    camera = camera_of(args)
+    detector = detector_for(camera.model, args.config, model=args.model, labels=args.labels, threads=args.threads)
+    replay = Replay(args.video, camera, detector, start_s=_start(args.start))
+    records: list[Record] = []
+    damage: KentonganError | None = None
+    picture = None
+    with ExitStack() as stack:
+        annotator = stack.enter_context(Annotator(args.annotated, camera, replay.fps)) if args.annotated else None
+        progress = stack.enter_context(_progress())
+        task = progress.add_task(args.video.name, total=replay.announced_frames or None)
+        try:
+            for frame, seen in replay.run():
+                records += seen.records
+                picture = frame.image
+                progress.advance(task)
+                if annotator:
+                    annotator.write(frame, seen, replay.crossed())
+        except KentonganError as error:
+            damage = error
+        records += replay.finish()
+    messages = list(replay.messages(records))
+    if args.records:
+        args.records.write_text("".join(json.dumps(m, ensure_ascii=False) + "\n" for m in messages), encoding="utf-8")
+    if args.plot and picture is not None:
+        plot_counts(args.plot, camera, records, picture)
+    _OUT.print(count_table(camera, records, args.video.name))
+    if damage is not None:
+        raise damage
+    return 0
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("frames"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def _start(text: str) -> float:
+    try:
+        return utc_seconds(text)
+    except ValueError as error:
+        raise ConfigError(f"--start {text!r} is no time: {error}; write it like {START}") from error
+
+
+def camera_of(args: argparse.Namespace) -> Camera:
+    """The camera whose lines and zones are used: a configured one, or one made of the arguments.
+
+    Raises:
+        ConfigError: There is no such camera, or a line can't be read.
+    """
+    lines = [_line(text) for text in args.line]
+    if args.config is None:
+        name = "replay"
+        return Camera.model_validate({"name": name, "source": str(args.video), "lines": lines or _DEFAULT_LINES})
+    cameras = {camera.name: camera for camera in load_config(args.config).cameras}
+    chosen = args.camera or next(iter(cameras))
+    if chosen not in cameras:
+        raise ConfigError(f"{args.config} has no camera {chosen!r}; it has {', '.join(cameras)}")
+    camera = cameras[chosen]
+    if not lines:
+        return camera
+    return Camera.model_validate({**camera.model_dump(), "lines": lines})
+
+
+def _line(text: str) -> dict[str, Any]:
+    name, _, numbers = text.partition("=")
+    try:
+        x1, y1, x2, y2 = (float(number) for number in numbers.split(","))
+    except ValueError:
+        raise ConfigError(f"--line {text!r} can't be read; write NAME=X1,Y1,X2,Y2 with numbers from 0 to 1") from None
+    return {"name": name, "points": [[x1, y1], [x2, y2]]}
+
+
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    """Who the records say they come from: the same for the same file, camera and model."""
+
+    device: str
+    boot: str
+
+
+class Replay:
+    """One file through one camera's pipeline.
+
+    Args:
+        video: The file.
+        camera: Lines and zones.
+        detector: The model.
+        start_s: UTC seconds at which the file begins.
+        times: Charged with what each stage takes.
+
+    Raises:
+        SourceError: The file can't be read.
+    """
+
+    def __init__(
+        self, video: Path, camera: Camera, detector: Detector, *, start_s: float, times: StageTimes | None = None
+    ) -> None:
+        self.times = times or StageTimes()
+        self._start = Instant(mono_s=0.0, utc_s=start_s)
+        self._last = self._start
+        self._source = FileSource(parse_address(str(video)), camera.name, self._start)
+        self._detector = detector
+        seed = f"{camera.model_dump_json()} {detector.description.sha256} {_sha256(video)} {start_s}"
+        self._identity = _Identity("replay", str(uuid5(_NAMESPACE, seed)))
+        self._pipeline = CameraPipeline(
+            camera, device=self._identity.device, model=model_ref(detector.description), times=self.times
+        )
+
+    @property
+    def announced_frames(self) -> int:
+        """Frames the file says it has; 0 when it doesn't say."""
+        return self._source.announced_frames
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of the file."""
+        return self._source.fps
+
+    def run(self) -> Iterator[tuple[Frame, Seen]]:
+        """Every frame, and what it came to.
+
+        Raises:
+            SourceError: The file breaks off before its announced end.
+            ModelError: The model's output makes no sense.
+        """
+        while True:
+            with self.times.measure("decode"):
+                frame = self._source.read()
+            if frame is None:
+                return
+            self._last = frame.at
+            found = self._detector.detect([frame.image])[0]
+            for stage in ("preprocess", "model", "postprocess"):
+                cost = getattr(self._detector.cost, stage)
+                self.times.add(stage, cost.wall_s, cost.cpu_s)
+            yield frame, self._pipeline.see(frame, found)
+
+    def crossed(self) -> dict[tuple[str, Direction], int]:
+        """Counts so far, by line and direction."""
+        return self._pipeline.crossed()
+
+    def finish(self) -> list[Record]:
+        """End what is open where the file ended."""
+        self._source.close()
+        period_s = 1 / self._source.fps
+        return self._pipeline.stop(Instant(self._last.mono_s + period_s, self._last.utc_s + period_s))
+
+    def messages(self, records: list[Record]) -> Iterator[dict[str, Any]]:
+        """The records as a subscriber would receive them, numbered from 1."""
+        for seq, record in enumerate(records, 1):
+            who = self._identity
+            yield record_message(record, device=who.device, boot=who.boot, seq=seq, record_id=record_id(who.boot, seq))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,161 @@
+"""What a person looks at after a replay: a table of counts, an annotated video, a plot.
+
+Draws with OpenCV and matplotlib (the `report` extra, for the plot only). Shows what the records say and computes
+nothing of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import cv2
+from rich.table import Table
+
+from agent.config.schema import Camera
+from agent.errors import KentonganError, SourceError
+from agent.ops.draw import draw_geometry, draw_panel, draw_tracks
+from agent.pipeline import Seen
+from agent.records import CountBody, Direction, EventBody, Record
+from agent.values import Frame, Image
+
+_CODECS: Final = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
+_EVENTS_SHOWN: Final = 3
+_EVENT_SHOWN_S: Final = 5.0
+DIRECTIONS: Final[tuple[Direction, Direction]] = ("a_to_b", "b_to_a")
+
+
+class Annotator:
+    """Writes the video again with what the agent saw: boxes with ids, lines, counts, events.
+
+    Args:
+        path: The video to write: .mp4, .avi or .mkv.
+        camera: Lines and zones to draw.
+        fps: Frames per second of the video.
+
+    Raises:
+        SourceError: The name ends in none of these.
+    """
+
+    def __init__(self, path: Path, camera: Camera, fps: float) -> None:
+        if path.suffix not in _CODECS:
+            raise SourceError(f"{path} can't be written as a video; let its name end in {', '.join(_CODECS)}")
+        self._path = path
+        self._camera = camera
+        self._fps = fps
+        self._writer: cv2.VideoWriter | None = None
+        self._events: list[tuple[float, str]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        if self._writer is not None:
+            self._writer.release()
+
+    def write(self, frame: Frame, seen: Seen, crossed: Mapping[tuple[str, Direction], int]) -> None:
+        """Add one frame, with the cumulative counts by line and direction after it.
+
+        Raises:
+            SourceError: The video can't be written.
+        """
+        self._note(frame, seen)
+        picture = frame.image.copy()
+        draw_geometry(picture, self._camera)
+        draw_tracks(picture, seen.tracks)
+        shown = [text for at_s, text in self._events if frame.at.mono_s - at_s < _EVENT_SHOWN_S]
+        draw_panel(picture, [*self._counts(crossed), *shown[-_EVENTS_SHOWN:]])
+        self._open(picture).write(picture)
+
+    def _counts(self, crossed: Mapping[tuple[str, Direction], int]) -> list[str]:
+        return [
+            f"{line.name}: " + ", ".join(f"{way} {crossed.get((line.name, way), 0)}" for way in DIRECTIONS)
+            for line in self._camera.lines
+        ]
+
+    def _note(self, frame: Frame, seen: Seen) -> None:
+        for record in seen.records:
+            if isinstance(record.body, EventBody):
+                body = record.body
+                self._events.append((frame.at.mono_s, f"{body.kind} {body.phase} {body.where or ''}".strip()))
+
+    def _open(self, picture: Image) -> cv2.VideoWriter:
+        if self._writer is None:
+            height, width = picture.shape[:2]
+            code = cv2.VideoWriter.fourcc(*_CODECS[self._path.suffix])
+            self._writer = cv2.VideoWriter(str(self._path), code, self._fps, (width, height))
+        if not self._writer.isOpened():
+            raise SourceError(f"{self._path} can't be written; check that its folder exists and has room")
+        return self._writer
+
+
+def count_table(camera: Camera, records: Sequence[Record], title: str) -> Table:
+    """Crossings by line, direction and class over all intervals."""
+    table = Table(title=f"Counts of {title}")
+    table.add_column("line")
+    table.add_column("direction")
+    classes = sorted({name for body in _counts(records) for name in body.by_class or {}})
+    for column in (*classes, "volume"):
+        table.add_column(column, justify="right")
+    for line in camera.lines:
+        for direction in DIRECTIONS:
+            total: Counter[str] = Counter()
+            for body in _counts(records):
+                if (body.line, body.direction) == (line.name, direction):
+                    total.update(body.by_class or {})
+            called = getattr(line, direction)
+            label = f"{direction} ({called})" if called else direction
+            cells = [str(total[name]) if total[name] else "" for name in classes]
+            table.add_row(line.name, label, *cells, str(total.total()))
+    events = Counter(
+        f"{record.body.kind}"
+        for record in records
+        if isinstance(record.body, EventBody) and record.body.phase == "start"
+    )
+    table.caption = "events: " + (", ".join(f"{kind} {n}" for kind, n in sorted(events.items())) or "none")
+    return table
+
+
+def _counts(records: Sequence[Record]) -> list[CountBody]:
+    return [record.body for record in records if isinstance(record.body, CountBody)]
+
+
+def plot_counts(path: Path, camera: Camera, records: Sequence[Record], picture: Image) -> None:
+    """Draw counts over time beside the lines on a frame.
+
+    Raises:
+        KentonganError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.dates import ConciseDateFormatter  # noqa: PLC0415 - an extra, needed only here
+        from matplotlib.figure import Figure  # noqa: PLC0415 - as above
+    except ImportError as error:
+        raise KentonganError("plots need matplotlib: pip install 'kentongan[report]'") from error
+    shown = picture.copy()
+    draw_geometry(shown, camera)
+    figure = Figure(figsize=(12, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.imshow(cv2.cvtColor(shown, cv2.COLOR_BGR2RGB))
+    left.set_axis_off()
+    left.set_title(camera.name)
+    for line in camera.lines:
+        for direction in DIRECTIONS:
+            bodies = [b for b in _counts(records) if (b.line, b.direction) == (line.name, direction)]
+            if not bodies:
+                continue
+            times = [_datetime(body.interval.start) for body in bodies] + [_datetime(bodies[-1].interval.end)]
+            volumes = [body.volume if body.volume is not None else float("nan") for body in bodies]
+            right.stairs(volumes, times, label=f"{line.name} {direction}: {sum(b.volume or 0 for b in bodies)}", lw=2)
+    right.xaxis.set_major_formatter(ConciseDateFormatter(right.xaxis.get_major_locator()))
+    right.set(xlabel="time, UTC", ylabel="crossings per interval", title="Counts over time", ylim=(0, None))
+    right.grid(alpha=0.3)
+    right.legend(fontsize="small")
+    figure.savefig(path, dpi=120)
+
+
+def _datetime(utc_s: float) -> datetime:
+    return datetime.fromtimestamp(utc_s, UTC)

@@ -1,0 +1,66 @@
+"""`kentongan run`: the daemon. Watches until it is told to stop, and tells systemd and the broker how it fares.
+
+Stops cleanly within five seconds of SIGTERM. Exit codes are those of sysexits.h: 78 a configuration that can't be
+used, 65 a refused model, 74 a state folder that can't be used, 70 a stage that got stuck.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from agent.app import App
+from agent.config.load import load_config
+from agent.config.secrets import hide_in_logs, load_secrets
+from agent.ops.notify import Notifier
+
+LOG: Final = logging.getLogger("kentongan.run")
+STUCK: Final = 70  # EX_SOFTWARE
+_POLL_S: Final = 0.5
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    parser.add_argument("config", type=Path, help="the configuration, a YAML file")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run until SIGTERM or SIGINT."""
+    logging.getLogger().setLevel(min(logging.INFO, logging.getLogger().level))
+    config = load_config(args.config)
+    secrets = load_secrets(config)
+    hide_in_logs(config, secrets)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    notifier = Notifier.from_environment()
+    app = App(config, secrets)
+    app.start()
+    notifier.ready()
+    code = _watch(app, notifier, stopping)
+    notifier.stopping()
+    if not app.stop():
+        LOG.warning("not everything ended in time; records that wait are on disk and will be sent after the next start")
+    return code
+
+
+def _watch(app: App, notifier: Notifier, stopping: threading.Event) -> int:
+    """Feed the watchdog while every stage lives, and say how the box fares; returns the exit code."""
+    health_due_s = time.monotonic()
+    while not stopping.wait(_POLL_S):
+        liveness = app.liveness()
+        if not liveness.ok:
+            LOG.critical("stuck: %s; ending so that the service manager starts afresh", ", ".join(liveness.stuck))
+            return STUCK
+        notifier.watchdog()
+        if time.monotonic() >= health_due_s:
+            health_due_s += app.config.health_s
+            health = app.publish_health()
+            live = sum(camera.state == "live" for camera in health.cameras.values())
+            notifier.status(f"{live} of {len(health.cameras)} cameras live; " + "; ".join(health.problems)[:200])
+    return 0

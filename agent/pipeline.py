@@ -1,0 +1,71 @@
+"""One camera's way from detections to records: its tracker, then its scene.
+
+Pure but for the time it measures: the same frames and detections give the same records, live or from a file. It
+never reads a camera, runs a model, or touches a disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.clock import Instant
+from agent.config.schema import Camera
+from agent.records import Direction, ModelRef, Record
+from agent.scene import Link, Scene
+from agent.stages import StageTimes
+from agent.values import Detections, Frame, Tracks
+from agent.vision.tracker import Tracker
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What one frame came to: the tracks alive after it and the records it completed."""
+
+    tracks: Tracks
+    records: list[Record]
+
+
+class CameraPipeline:
+    """The tracker and the scene of one camera.
+
+    Args:
+        camera: Its configuration.
+        device: The box's name, for event ids.
+        model: The model whose detections it is given; it goes into the records.
+        state: What :meth:`snapshot` said before a restart; ``None`` for a fresh start.
+        times: Charged with what tracking and the scene take.
+    """
+
+    def __init__(
+        self, camera: Camera, *, device: str, model: ModelRef, state: str | None = None, times: StageTimes | None = None
+    ) -> None:
+        self.camera = camera
+        self._tracker = Tracker()
+        self._scene = Scene(camera, device=device, model=model, state=state)
+        self._times = times or StageTimes()
+
+    def see(self, frame: Frame, detections: Detections) -> Seen:
+        """Take one frame's detections further."""
+        with self._times.measure("track"):
+            tracks = self._tracker.update(detections, frame.at.mono_s)
+        height, width = frame.image.shape[:2]
+        with self._times.measure("scene"):
+            records = self._scene.update(tracks, frame.at, (width, height))
+        return Seen(tracks, records)
+
+    def tick(self, at: Instant, link: Link) -> list[Record]:
+        """Let time pass: intervals end and lost cameras are told even when no frame comes."""
+        with self._times.measure("scene"):
+            return self._scene.tick(at, link)
+
+    def crossed(self) -> dict[tuple[str, Direction], int]:
+        """Cumulative counts by line and direction, for showing."""
+        return self._scene.crossed()
+
+    def stop(self, at: Instant) -> list[Record]:
+        """End what is open; what can go on after a restart is in :meth:`snapshot`."""
+        return self._scene.stop(at)
+
+    def snapshot(self) -> str:
+        """JSON text from which a new pipeline goes on."""
+        return self._scene.snapshot()
