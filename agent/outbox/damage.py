@@ -43,7 +43,7 @@ def continued(last: int, mark: Mark | None, *, sound: bool) -> Continued:
         return Continued(last)
     if sound and last >= mark.last:
         return Continued(last)
-    first = mark.oldest if not sound or last == 0 else last + 1
+    first = last + 1 if sound else mark.oldest
     if mark.ceiling - 1 < first:
         return Continued(max(last, mark.ceiling - 1))
     return Continued(mark.ceiling - 1, (first, mark.ceiling - 1))

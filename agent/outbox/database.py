@@ -77,7 +77,7 @@ def open_database(path: Path, limits: Limits) -> sqlite3.Connection:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         path.chmod(0o600)
-        db = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         raise OutboxError(
             f"{path}: can't be opened ({error}); give its folder to the user the agent runs as"

@@ -247,10 +247,11 @@ class Outbox:
         with translated(self.path):
             self._limits = Limits.on_disk(self.path, self._max_bytes)
         self._mark = read_mark(self._mark_path)
+        is_new = not self.path.exists() or self.path.stat().st_size == 0
         try:
             self._connect()
             with translated(self.path):
-                self._resume(sound=True, saved=[])
+                self._resume(sound=not is_new, saved=[])  # a mark without a database: the database was lost
         except DamagedError as damage:
             self._replace_damaged(damage)
 
