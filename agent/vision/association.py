@@ -8,17 +8,14 @@ boxes do not overlap. Only pairs that lie near each other are ever looked at, so
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.values import RoadUser
-from agent.vision.kalman import Beliefs, measurement_noise
+from agent.vision.kalman import Array, Beliefs, Rows, measurement_noise
 from agent.vision.tracker_options import TrackerOptions
-
-Array: TypeAlias = NDArray[np.float64]
-Rows: TypeAlias = NDArray[np.intp]
 
 _SAME, _SLIP, _LEAP, _NEVER = 0, 1, 2, 3
 _FAMILIES: Final = (
@@ -77,10 +74,16 @@ def near_pairs(centres: Array, reach: Array, others: Array) -> tuple[Rows, Rows]
     return rows[close], columns[close]
 
 
+def _shared_area(boxes: Array, others: Array) -> Array:
+    reach = (boxes[:, 2:] + others[:, 2:]) / 2 - np.abs(boxes[:, :2] - others[:, :2])
+    sides = np.maximum(np.minimum(reach, np.minimum(boxes[:, 2:], others[:, 2:])), 0.0)
+    area: Array = sides.prod(axis=1)
+    return area
+
+
 def overlaps(boxes: Array, others: Array) -> Array:
     """Intersection over union of row with row, shape (p,), of centre x, centre y, width, height, shape (p, 4)."""
-    reach = (boxes[:, 2:] + others[:, 2:]) / 2 - np.abs(boxes[:, :2] - others[:, :2])
-    shared = np.maximum(np.minimum(reach, np.minimum(boxes[:, 2:], others[:, 2:])), 0.0).prod(axis=1)
+    shared = _shared_area(boxes, others)
     union = boxes[:, 2:].prod(axis=1) + others[:, 2:].prod(axis=1) - shared
     share: Array = shared / union
     return share
@@ -141,3 +144,33 @@ def doubles(
     rows, columns = rows[alike], columns[alike]
     same = overlaps(boxes[rows], others[columns]) > overlap
     return rows[same], columns[same]
+
+
+def covered(
+    weak: Rows, measured: Array, classes: NDArray[np.int64], stronger: NDArray[np.bool_], cover: float
+) -> NDArray[np.bool_]:
+    """Which weak detections are probably a part, or a vague outline, of something that was seen better.
+
+    Args:
+        weak: Rows in question, shape (k,), best first.
+        measured: All detections, best first: centre x, centre y, width, height, shape (m, 4).
+        classes: Shape (m,).
+        stronger: Rows that count as better whatever their score, shape (m,); else the earlier row is the better.
+        cover: Share of the smaller box that must be shared.
+
+    Returns:
+        Shape (k,).
+    """
+    hidden = np.zeros(len(weak), np.bool_)
+    if not len(weak):
+        return hidden
+    reach = measured[weak, 2:] / 2 + measured[:, 2:].max(axis=0) / 2
+    rows, others = near_pairs(measured[weak, :2], reach, measured[:, :2])
+    mine = weak[rows]
+    better = (mine != others) & (stronger[others] | (others < mine))
+    better &= _KINSHIP[classes[mine], classes[others]] < _NEVER
+    rows, mine, others = rows[better], mine[better], others[better]
+    one, other = measured[mine], measured[others]
+    smaller = np.minimum(one[:, 2:].prod(axis=1), other[:, 2:].prod(axis=1))
+    hidden[rows[_shared_area(one, other) > cover * smaller]] = True
+    return hidden

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from agent.vision.tracker_options import TrackerOptions
 
 Array: TypeAlias = NDArray[np.float64]
-Index: TypeAlias = NDArray[np.bool_] | NDArray[np.intp]
+Rows: TypeAlias = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,10 +46,14 @@ class Beliefs:
         nothing = np.zeros((0, 4))
         return cls(nothing, nothing, nothing, nothing, nothing)
 
-    def select(self, index: Index) -> Beliefs:
-        """The rows that a mask or an index array names."""
+    def select(self, rows: Rows) -> Beliefs:
+        """The rows that an index array names."""
         return Beliefs(
-            self.place[index], self.rate[index], self.place_var[index], self.covariance[index], self.rate_var[index]
+            self.place.take(rows, axis=0),
+            self.rate.take(rows, axis=0),
+            self.place_var.take(rows, axis=0),
+            self.covariance.take(rows, axis=0),
+            self.rate_var.take(rows, axis=0),
         )
 
     def joined(self, other: Beliefs) -> Beliefs:
@@ -62,7 +66,7 @@ class Beliefs:
             np.concatenate([self.rate_var, other.rate_var]),
         )
 
-    def put(self, rows: NDArray[np.intp], other: Beliefs) -> None:
+    def put(self, rows: Rows, other: Beliefs) -> None:
         """Write the other's rows over these, in place: only for beliefs that nobody else holds."""
         self.place[rows] = other.place
         self.rate[rows] = other.rate
@@ -105,7 +109,8 @@ def predict(beliefs: Beliefs, step_s: float, unseen_s: Array, options: TrackerOp
     """Beliefs a step later, without a look.
 
     Constant velocity with white acceleration noise (Bar-Shalom, Li, Kirubarajan 2001, ch. 6.2), whose density scales
-    with the box's size. Two short steps give what one long step gives. Velocity fades in tracks long unseen.
+    with the box's size; two short steps give what one long step gives. Under perspective a thing that grows also speeds
+    up in the picture. Velocity fades in tracks long unseen, and their width and height keep their ratio.
 
     Args:
         beliefs: n boxes.
@@ -116,19 +121,40 @@ def predict(beliefs: Beliefs, step_s: float, unseen_s: Array, options: TrackerOp
     free_s = np.clip(options.steady_s - unseen_s, 0.0, step_s)[:, None]
     kept = np.exp(-(step_s - free_s) / options.damping_s)
     travel_s = free_s + options.damping_s * (1.0 - kept)
+    growth = _growth(beliefs)
+    zoom = 1.0 / np.clip(1.0 - growth * travel_s, 0.5, 2.0)
+    travel_s, kept = travel_s * zoom, kept * zoom**2
+    rate = beliefs.rate.copy()
+    hidden = unseen_s > 0.0
+    rate[hidden, 2:] = growth[hidden] * beliefs.place[hidden, 2:]
     density = np.array([options.acceleration, options.acceleration, options.growth, options.growth])
     noise = (beliefs.sizes()[:, None] * density) ** 2
-    place = beliefs.place + beliefs.rate * travel_s
+    place = beliefs.place + rate * travel_s
     place[:, 2:] = np.maximum(place[:, 2:], 1.0)
     return Beliefs(
         place=place,
-        rate=beliefs.rate * kept,
+        rate=rate * kept,
         place_var=beliefs.place_var
         + travel_s * (2.0 * beliefs.covariance + travel_s * beliefs.rate_var)
         + noise * (step_s**3 / 3.0),
         covariance=kept * (beliefs.covariance + travel_s * beliefs.rate_var) + noise * (step_s**2 / 2.0),
         rate_var=kept**2 * beliefs.rate_var + noise * step_s,
     )
+
+
+def _growth(beliefs: Beliefs) -> Array:
+    """The share by which each whole box grows in a second, shape (n, 1); zero where that is not sure.
+
+    Under perspective a size is inverse to the distance z, so in t seconds it grows by 1 / (1 - t v / z), and movement
+    in the picture goes with the size squared. Width and height must agree beyond their own uncertainty (the smaller is
+    taken): a box that the picture's edge or a bus cuts grows on one side only.
+    """
+    growth = beliefs.rate[:, 2:] / beliefs.place[:, 2:]
+    doubt = np.sqrt(beliefs.rate_var[:, 2:]) / beliefs.place[:, 2:]
+    sure = np.sign(growth) * np.maximum(np.abs(growth) - doubt, 0.0)
+    agree = sure[:, :1] * sure[:, 1:] > 0.0
+    least: Array = np.where(agree, np.sign(sure[:, :1]) * np.abs(sure).min(axis=1, keepdims=True), 0.0)
+    return least
 
 
 def correct(beliefs: Beliefs, measured: Array, noise_px: Array) -> Beliefs:

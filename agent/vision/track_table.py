@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.values import RoadUser
-from agent.vision.kalman import Beliefs, Index
+from agent.vision.kalman import Beliefs, Rows
 
 Floats: TypeAlias = NDArray[np.float64]
-Rows: TypeAlias = NDArray[np.intp]
 
 #: Id of a track that has none yet. It never leaves the tracker.
 UNCONFIRMED: Final = -1
@@ -89,16 +88,16 @@ class TrackTable:
         self.misses[rows] = 0
         self.seen_s[rows] = now_s
 
-    def select(self, index: Index) -> TrackTable:
-        """The rows that a mask or an index array names."""
+    def select(self, rows: Rows) -> TrackTable:
+        """The rows that an index array names."""
         return TrackTable(
-            self.ids[index],
-            self.beliefs.select(index),
-            self.scores[index],
-            self.votes[index],
-            self.hits[index],
-            self.misses[index],
-            self.seen_s[index],
+            self.ids.take(rows),
+            self.beliefs.select(rows),
+            self.scores.take(rows),
+            self.votes.take(rows, axis=0),
+            self.hits.take(rows),
+            self.misses.take(rows),
+            self.seen_s.take(rows),
         )
 
     def joined(self, other: TrackTable) -> TrackTable:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from agent.values import Detections, Tracks
 from agent.vision.assignment import assign
-from agent.vision.association import Array, Rows, candidate_pairs, doubles
-from agent.vision.kalman import begin, correct, measurement_noise, predict
+from agent.vision.association import candidate_pairs, covered, doubles
+from agent.vision.kalman import Array, Rows, begin, correct, measurement_noise, predict
 from agent.vision.track_table import TrackTable
 from agent.vision.tracker_options import TrackerOptions
 
@@ -37,8 +37,8 @@ class _Seen:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def select(self, index: Rows | NDArray[np.bool_]) -> _Seen:
-        return _Seen(self.measured[index], self.scores[index], self.classes[index])
+    def select(self, rows: Rows) -> _Seen:
+        return _Seen(self.measured.take(rows, axis=0), self.scores.take(rows), self.classes.take(rows))
 
 
 class Tracker:
@@ -82,10 +82,10 @@ class Tracker:
         self._ended = []
         now_s = self._advance(now_s)
         seen = self._usable(detections)
-        left = self._match_all(seen, now_s)
+        used = self._match_all(seen, now_s)
         self._forget_tentative(now_s)
         self._confirm()
-        self._add(seen.select(left), now_s)
+        self._add(seen.select(self._births(seen, used)), now_s)
         return self._shown()
 
     def finish(self) -> Tracks:
@@ -113,10 +113,10 @@ class Tracker:
         centre = self._table.beliefs.place[:, :2]
         # Until the whole box is outside: at the edge only a part of a thing is seen, and it may come back.
         margin = self._table.beliefs.place[:, 2:] / 2
-        touching: NDArray[np.bool_] = ((centre >= -margin) & (centre <= np.array(self._picture_px) + margin)).all(
-            axis=1
+        inside: NDArray[np.bool_] = np.all(
+            (centre >= -margin) & (centre <= np.array(self._picture_px) + margin), axis=1
         )
-        return touching
+        return inside
 
     def _usable(self, detections: Detections) -> _Seen:
         """Detections that make sense, the best of them if they are too many, without duplicates, in fixed order."""
@@ -125,9 +125,8 @@ class Tracker:
         measured = np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
         good = np.isfinite(measured).all(axis=1) & (measured[:, 2:] > 0.0).all(axis=1)
         good &= scores >= self._options.low_score
-        seen = _Seen(measured[good], scores[good], detections.classes[good])
-        keys = (*seen.measured.T, seen.classes, -seen.scores)
-        seen = seen.select(np.lexsort(keys)[: self._options.max_detections])
+        seen = _Seen(measured, scores, detections.classes).select(np.flatnonzero(good))
+        seen = seen.select(_best_first(seen)[: self._options.max_detections])
         better, worse = doubles(
             seen.measured, seen.classes, seen.measured, seen.classes, self._options.duplicate_overlap
         )
@@ -135,10 +134,10 @@ class Tracker:
         for one, other in zip(better.tolist(), worse.tolist(), strict=True):
             if one < other and kept[one]:
                 kept[other] = False
-        return seen.select(kept)
+        return seen if kept.all() else seen.select(np.flatnonzero(kept))
 
-    def _match_all(self, seen: _Seen, now_s: float) -> Rows:
-        """Feed the tracks; return the rows of high detections that fed none."""
+    def _match_all(self, seen: _Seen, now_s: float) -> NDArray[np.bool_]:
+        """Feed the tracks; return which detections fed one."""
         options, table = self._options, self._table
         high = seen.scores >= options.high_score
         confirmed = table.confirmed
@@ -146,9 +145,22 @@ class Tracker:
         fed = np.zeros(len(table), np.bool_)
         used = np.zeros(len(seen), np.bool_)
         self._match(np.flatnonzero(confirmed), np.flatnonzero(high), seen, now_s, fed, used)
-        self._match(np.flatnonzero(confirmed & recent & ~fed), np.flatnonzero(~high), seen, now_s, fed, used)
-        self._match(np.flatnonzero(~confirmed), np.flatnonzero(high & ~used), seen, now_s, fed, used)
-        return np.flatnonzero(high & ~used)
+        weak = np.flatnonzero(~high)
+        weak = weak[~covered(weak, seen.measured, seen.classes, used, options.cover)]
+        self._match(np.flatnonzero(confirmed & recent & ~fed), weak, seen, now_s, fed, used)
+        self._match(np.flatnonzero(~confirmed), np.flatnonzero(~used & self._may_begin(seen)), seen, now_s, fed, used)
+        return used
+
+    def _may_begin(self, seen: _Seen) -> NDArray[np.bool_]:
+        enough: NDArray[np.bool_] = seen.scores >= self._options.birth_score
+        return enough
+
+    def _births(self, seen: _Seen, used: NDArray[np.bool_]) -> Rows:
+        """Detections that begin a track: unused, and if weak, not a part of something seen better."""
+        free = ~used & self._may_begin(seen)
+        weak = np.flatnonzero(free & (seen.scores < self._options.high_score))
+        free[weak[covered(weak, seen.measured, seen.classes, used, self._options.cover)]] = False
+        return np.flatnonzero(free)
 
     def _match(
         self, rows: Rows, columns: Rows, seen: _Seen, now_s: float, fed: NDArray[np.bool_], used: NDArray[np.bool_]
@@ -185,15 +197,20 @@ class Tracker:
     def _confirm(self) -> None:
         """Give ids to the tracks that earned one, the longest held first."""
         table = self._table
-        earned = np.flatnonzero(~table.confirmed & (table.hits >= self._options.confirm_hits))
+        proven = (table.hits >= self._options.confirm_hits) & (
+            table.votes.sum(axis=1) >= self._options.confirm_evidence
+        )
+        earned = np.flatnonzero(~table.confirmed & proven)
         table.ids[earned] = self._next_id + np.arange(len(earned))
         self._next_id += len(earned)
 
     def _add(self, births: _Seen, now_s: float) -> None:
         """Begin tracks, best scores first, as far as there is room."""
-        births = births.select(births.scores >= self._options.birth_score)
         self._make_room(len(births))
-        births = births.select(np.arange(min(len(births), self._options.max_tracks - len(self._table))))
+        room = self._options.max_tracks - len(self._table)
+        births = births.select(np.arange(min(len(births), room)))
+        if not len(births):
+            return
         beliefs = begin(births.measured, self._options)
         young = TrackTable.unconfirmed(beliefs, births.scores, births.classes, now_s)
         self._table = self._table.joined(young)
@@ -212,14 +229,16 @@ class Tracker:
 
     def _keep(self, kept: NDArray[np.bool_]) -> None:
         """Keep only these rows; the ids of the others have ended."""
+        if kept.all():
+            return
         table = self._table
         self._ended.append(table.ids[~kept & table.confirmed])
-        self._table = table.select(kept)
+        self._table = table.select(np.flatnonzero(kept))
 
     def _shown(self) -> Tracks:
         """What the scene may know: confirmed tracks by rising id, and what ended."""
-        table = self._table.select(self._table.confirmed)
-        table = table.select(np.argsort(table.ids, kind="stable"))
+        confirmed = np.flatnonzero(self._table.confirmed)
+        table = self._table.select(confirmed[np.argsort(self._table.ids[confirmed], kind="stable")])
         place = table.beliefs.place
         boxes = np.concatenate([place[:, :2] - place[:, 2:] / 2, place[:, :2] + place[:, 2:] / 2], axis=1)
         return Tracks(
@@ -229,5 +248,14 @@ class Tracker:
             classes=table.classes,
             velocities=table.beliefs.rate[:, :2].astype(np.float32),
             observed=table.observed,
-            ended=np.sort(np.concatenate(self._ended)),
+            ended=np.sort(np.concatenate([*self._ended, np.zeros(0, np.int64)])),
         )
+
+
+def _best_first(seen: _Seen) -> Rows:
+    """Rows by falling score; equal scores by place, so that the order of a model's output never matters."""
+    order = np.argsort(-seen.scores, kind="stable")
+    ranked = seen.scores[order]
+    if (ranked[1:] == ranked[:-1]).any():
+        order = np.lexsort((*seen.measured.T, seen.classes, -seen.scores))
+    return order

@@ -14,12 +14,14 @@ class TrackerOptions:
     """What can be set on a tracker. The defaults suit street cameras at 5 to 30 detections a second.
 
     Attributes:
-        high_score: Detections from this score on are matched first and may begin a track.
+        high_score: Detections from this score on are matched first, and may begin a track anywhere.
         low_score: Detections from here to ``high_score`` only continue a track that is already known: a score falls
             when a thing is partly hidden, and that is when a track needs help (Zhang et al. 2022, ByteTrack).
-        birth_score: An unmatched detection begins a track only from this score on.
+        birth_score: An unmatched detection begins a track only from this score on; below ``high_score`` only where
+            no stronger detection covers it. Small models see a far pedestrian at 0.3 for seconds on end.
         confirm_hits: Detections a track needs before it gets an id and is shown. False detections rarely come three
             times in one place.
+        confirm_evidence: Sum of the scores a track needs for the same, so that weak detections must come more often.
         tentative_s: An unconfirmed track unseen for longer, in seconds, and for more than one frame, is forgotten.
         coast_s: A confirmed track unseen for longer, in seconds, ends: two seconds behind a bus and some more.
         steady_s: While unseen, a track keeps its velocity for this many seconds, ...
@@ -43,35 +45,39 @@ class TrackerOptions:
         class_leap_cost: Cost of a match between classes that are rarely confused: a rider's machine was missed and
             the rider is a person for a frame. Persons and cars never match.
         duplicate_overlap: Of two detections of like classes that overlap more, the lower score is a duplicate.
+        cover: Share of the smaller of two boxes, from which a weak detection is taken for another reading of the
+            stronger one. It begins no track and continues none: a hidden track rather coasts.
         shadow_overlap: An unconfirmed track that overlaps an observed one of like class more is its double and dies.
         max_tracks: Upper bound of tracks held. When it is reached, the tracks unseen for longest end to make room
             for what is seen now; then births are refused, lowest scores first.
         max_detections: Of more detections in a frame, only this many with the highest scores are looked at.
     """
 
-    high_score: float = 0.45
+    high_score: float = 0.4
     low_score: float = 0.1
-    birth_score: float = 0.45
+    birth_score: float = 0.2
     confirm_hits: int = 3
+    confirm_evidence: float = 1.0
     tentative_s: float = 0.35
     coast_s: float = 3.0
     steady_s: float = 1.0
     damping_s: float = 1.0
     fading_s: float = 0.6
-    place_noise: float = 0.05
+    place_noise: float = 0.06
     place_floor_px: float = 1.0
     low_noise: float = 2.0
-    acceleration: float = 1.5
-    growth: float = 0.5
+    acceleration: float = 0.7
+    growth: float = 0.2
     first_speed: float = 5.0
-    first_growth: float = 0.5
+    first_growth: float = 1.5
     new_object_cost: float = 3.0
     size_noise: float = 0.3
     size_cost_cap: float = 3.0
     min_overlap: float = 0.3
     class_slip_cost: float = 0.3
-    class_leap_cost: float = 2.0
+    class_leap_cost: float = 3.0
     duplicate_overlap: float = 0.8
+    cover: float = 0.6
     shadow_overlap: float = 0.8
     max_tracks: int = 2000
     max_detections: int = 2000

@@ -145,7 +145,7 @@ def drive(lane: Lane, entries: Sequence[Entry], sizes_m: dict[RoadUser, tuple[fl
         length = sizes_m[entry.kind][0]
         first, places, speeds = _follow(lane, entry, length, reach, ahead)
         ahead = (first, places, speeds, length)
-        times = (first + np.arange(len(places))) * STEP_S
+        times: Array = (first + np.arange(len(places), dtype=np.float64)) * STEP_S
         xy: Array = start + np.outer(places, along)
         paths.append(Path(times, xy, np.full(len(places), heading)))
     return paths
