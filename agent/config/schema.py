@@ -105,7 +105,7 @@ class Outbox(Part):
     """The store on disk that holds records until they are delivered."""
 
     max_mb: Annotated[int, Field(ge=1, le=100_000)] = 1024
-    commit_ms: Annotated[int, Field(ge=10, le=5000, description="Longest wait before a record is durable.")] = 200
+    commit_ms: Annotated[int, Field(ge=10, le=5000, description="Longest wait before a record is durable.")] = 50
 
 
 class Model(Part):
