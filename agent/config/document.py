@@ -19,6 +19,7 @@ from agent.config.fault import Fault, FaultyConfigError, Mark, Path, shown_key
 LARGEST_BYTES: Final = 1_000_000
 DEEPEST: Final = 20
 MOST_VALUES: Final = 200_000
+LONGEST_TEXT: Final = 4096
 _LONGEST_NUMBER: Final = 30
 
 _TRUTH: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -227,6 +228,9 @@ class _Builder:
         value: Any = text
         if _UNPRINTABLE.search(text) or "\n" in text:
             self._fault(mark, "a text with a line break or control character", "write it on one line; fold with >-")
+        elif len(text) > LONGEST_TEXT:
+            self._fault(mark, f"a text of {len(text)} characters", f"write at most {LONGEST_TEXT}")
+            value = None
         elif event.implicit[0] and event.tag is None:
             value = self._resolve(text, mark)
         self._place(value, mark)

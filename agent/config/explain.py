@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from agent.config.describe import alike, homes_of, keys_at, words_for
 from agent.config.document import Document
-from agent.config.fault import Fault, Path, shown, shown_key
+from agent.config.fault import Fault, Path, is_sensitive, shown, shown_key
 from agent.config.redact import redact
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -171,11 +171,15 @@ def _unknown_key(_finding: Mapping[str, Any], path: Path, document: Document) ->
     meant, homes = alike(key, known), homes_of(key)
     if meant:
         hint = f'did you mean "{meant}"?'
-    elif homes:
+    elif homes:  # a key of another part, so no secret
         hint = f'"{key}" belongs under {" or ".join(homes[:3])}; the keys here are {", ".join(known)}'
     else:
         hint = f"delete it; the keys here are {', '.join(known)}" if known else "delete it"
-    return Fault(document.mark(path), path, f"{around} has no key {shown_key(key)}", hint)
+    # Where passwords live, a key that resembles nothing may be one that lost its place.
+    named = f" {shown_key(key)}" if meant or not is_sensitive(parent) else " of that name"
+    return Fault(
+        document.mark(path), path if meant or not is_sensitive(parent) else parent, f"{around} has no key{named}", hint
+    )
 
 
 def _ambiguous(path: Path, text: str, document: Document) -> Fault:

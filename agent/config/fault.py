@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from agent.config.redact import redact
@@ -36,7 +36,8 @@ class Fault:
 
     Attributes:
         mark: Where, in the file.
-        path: The keys and list indices that lead to the value; empty for the file as a whole.
+        path: The keys and list indices that lead to the value; empty for the file as a whole, ``?`` for a key that
+            is no word.
         wrong: What is wrong, with the wrong value where it may be shown.
         hint: What to write instead.
     """
@@ -71,7 +72,8 @@ class FaultyConfigError(ConfigError):
 
     def __init__(self, file: str, faults: Iterable[Fault]) -> None:
         self.file = file
-        self.faults = tuple(sorted(set(faults), key=lambda fault: (fault.mark, fault.wrong)))
+        clean = {replace(fault, path=tuple(_shown_step(step) for step in fault.path)) for fault in faults}
+        self.faults = tuple(sorted(clean, key=lambda fault: (fault.mark, fault.wrong)))
         lines = [fault.text(file) for fault in self.faults[:_MOST_LISTED]]
         if len(self.faults) > _MOST_LISTED:
             lines.append(f"{file}: and {len(self.faults) - _MOST_LISTED} more faults")
@@ -100,3 +102,7 @@ def shown(value: object, path: Path) -> str:
 def shown_key(key: str) -> str:
     """A key nobody knows, if it looks like a word; anything else could be a value in the wrong place."""
     return f'"{key}"' if _WORD.fullmatch(key) else "a key that is no word"
+
+
+def _shown_step(step: str | int) -> str | int:
+    return step if isinstance(step, int) or _WORD.fullmatch(step) else "?"

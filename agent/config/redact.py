@@ -18,9 +18,9 @@ HIDDEN: Final = "***"
 _SHORTEST_KNOWN: Final = 4
 """A known secret shorter than this is not searched for: hiding every "1" would make a log unreadable."""
 
-_USER_AND_PASSWORD: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)\S*@")
+_USER_AND_PASSWORD: Final = re.compile(r"://\S*@")
 # `rtsp://user:word` with the @ forgotten: hide the word unless it is a port.
-_PASSWORD_WITHOUT_AT: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s:/@\[]*):(?!\d{1,5}(?:[/?#\s'\",;)\]]|$))\S+")
+_PASSWORD_WITHOUT_AT: Final = re.compile(r"(://[^\s:/@\[]*):(?!\d{1,5}(?:[/?#\s'\",;)\]]|$))\S+")
 _NAMED_PASSWORD: Final = re.compile(
     r"((?:pass(?:w(?:or)?d)?|pwd|user-pw|secret|token|auth)[\"']?\s*[=:]\s*)"
     r"(\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|[^\s\"',;]+)",
@@ -34,7 +34,7 @@ def redact(text: str) -> str:
     Recognised are user and password in an address (``rtsp://user:word@host``), also where the ``@`` was forgotten,
     and values after ``password=``, ``user-pw=``, ``token:`` and their like.
     """
-    text = _USER_AND_PASSWORD.sub(rf"\1{HIDDEN}@", text)
+    text = _USER_AND_PASSWORD.sub(f"://{HIDDEN}@", text)
     text = _PASSWORD_WITHOUT_AT.sub(rf"\1:{HIDDEN}", text)
     return _NAMED_PASSWORD.sub(rf"\1{HIDDEN}", text)
 

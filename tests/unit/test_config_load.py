@@ -287,3 +287,12 @@ def test_given_a_place_the_schema_does_not_know_then_no_words_are_made_up() -> N
 
 def test_given_odd_values_under_an_unknown_key_then_only_the_key_is_told() -> None:
     assert "0777" not in the_fault_of(GOOD + "pasword: 0777\n")
+
+
+def test_given_a_password_where_a_key_belongs_then_it_is_not_repeated() -> None:
+    error = faults_of(
+        "device: d\nmqtt:\n  host: b\n  login: {password_file: ~, hunter2: , 'my pass': x}\ncameras: []\n"
+    )
+    assert "hunter2" not in str(error) + repr(error.faults)
+    assert "my pass" not in str(error) + repr(error.faults)
+    assert "mqtt.login has no key of that name" in str(error)
