@@ -5,10 +5,78 @@ A rule that is absent is off. Every number has its unit in its name.
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Kmh = Annotated[float, Field(gt=0, le=200)]
+Vehicles = Annotated[int, Field(ge=1, le=1000)]
 
 
-class RuleSettings(BaseModel):
-    """Which rules watch a zone, and their levels."""
+class RulePart(BaseModel):
+    """A frozen part of the rules that refuses fields it doesn't know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Congestion(RulePart):
+    """Many vehicles, all slow. Without ground, speeds are judged by the size of the vehicles."""
+
+    vehicles: Annotated[Vehicles, Field(description="Fewer than this are no congestion, however slow.")] = 5
+    slow_kmh: Annotated[Kmh, Field(description="Their median speed below this is slow.")] = 20
+    jam_kmh: Annotated[Kmh, Field(description="Below this it is a jam.")] = 7
+    enter_s: Annotated[Seconds, Field(description="How long before it starts.")] = 30
+    leave_s: Annotated[Seconds, Field(description="How long it must be over before it ends.")] = 30
+
+    @model_validator(mode="after")
+    def _jam_is_slower(self) -> Congestion:
+        if self.jam_kmh >= self.slow_kmh:
+            raise ValueError("jam_kmh is slower than slow_kmh; lower it")
+        return self
+
+
+class Queue(RulePart):
+    """Vehicles that stand one behind the other."""
+
+    vehicles: Annotated[Vehicles, Field(description="Fewer than this are no queue.")] = 3
+    standing_kmh: Annotated[Kmh, Field(description="Slower than this is standing.")] = 5
+    gap_m: Annotated[float, Field(gt=0, le=100, description="A wider gap ends the queue; needs ground.")] = 15
+    enter_s: Seconds = 5
+    leave_s: Seconds = 10
+    update_s: Annotated[Seconds, Field(description="How often its length is told at most.")] = 10
+
+
+class StoppedVehicle(RulePart):
+    """A vehicle that stands where it may not."""
+
+    after_s: Annotated[Seconds, Field(description="How long it may stand.")] = 60
+    red_light_s: Annotated[float, Field(ge=0, le=600, description="Before a signal: its longest red, on top.")] = 0
+    standing_kmh: Kmh = 4
+    leave_s: Annotated[Seconds, Field(description="How long it may be hidden before the event ends.")] = 30
+
+
+class WrongWay(RulePart):
+    """A vehicle that drives against the direction of its lane."""
+
+    along: Annotated[
+        tuple[tuple[float, float], tuple[float, float]],
+        Field(description="Two points, from and to: the way traffic may go here. In the unit of the zone's polygon."),
+    ]
+    least_kmh: Annotated[Kmh, Field(description="Slower than this is manoeuvring.")] = 8
+    for_s: Annotated[Seconds, Field(description="How long it must go on.")] = 1.0
+
+    @model_validator(mode="after")
+    def _has_a_direction(self) -> WrongWay:
+        if self.along[0] == self.along[1]:
+            raise ValueError("along needs two different points: where traffic comes from, and where it goes")
+        return self
+
+
+class RuleSettings(RulePart):
+    """Which rules watch a zone, and their levels."""
+
+    congestion: Congestion | None = None
+    queue: Queue | None = None
+    stopped_vehicle: StoppedVehicle | None = None
+    wrong_way: WrongWay | None = None

@@ -146,6 +146,7 @@ class Zone(Part):
     polygon: Annotated[tuple[Point, ...], Field(min_length=3, max_length=64)]
     interval_s: IntervalSeconds = 60
     classes: Annotated[tuple[ClassName, ...] | None, Field(min_length=1)] = None
+    lanes: Annotated[int, Field(ge=1, le=20, description="For the level of service, which is by lane.")] = 1
     rules: RuleSettings = RuleSettings()
 
 

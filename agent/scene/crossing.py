@@ -2,8 +2,8 @@
 
 A road user crosses a line when its ground point was settled on one side and is settled on the other, having passed
 between the two ends of the line, not beyond them. Settled means further from the line than a band in proportion to
-its box, in two sightings; so neither a flickering box nor one that waits on the line counts. Only observed positions
-count, never predicted ones. All lines of a camera are looked at together, in columns.
+its box, in two sightings; so neither a flickering box nor one that waits on the line counts. Predicted positions
+count only for what vanished in steady motion right at a line. All lines of a camera are looked at together.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.scene.geometry import Array, Mask
-from agent.scene.roster import Columns, Sight
+from agent.scene.roster import Columns, Sight, cut_by_edge
 from agent.values import Ints
 
 BAND: Final = 0.08
@@ -25,8 +25,14 @@ SIGHTINGS: Final = 2
 """So many sightings beyond the band settle a side: one alone may be a false one."""
 MOVED_SHARE: Final = 0.2
 """An edge, or the middle, of a box has moved when it did so by this share of its foot's way."""
-STEADY: Final = (0.4, 2.5)
-"""A track that ends just beyond a line has crossed if its last step was between these parts of its pace before it."""
+STEADY_S: Final = 0.8
+"""A track that ended was in steady motion when its path of so long before predicts its last place …"""
+STEADY_SIGHTINGS: Final = 5
+"""… from so many sightings, the last one included …"""
+STEADY_BANDS: Final = 2.0
+"""… to within so many bands."""
+GOES_ON_S: Final = 0.6
+"""Something in steady motion that vanished so shortly before a line went over it: it was hidden, not gone."""
 CREEP: Final = 0.25
 """Below so many box sizes per second across a line, the way something is going is not told by its speed."""
 
@@ -77,6 +83,7 @@ class CrossingWatch:
             pace=(0.0, np.float64, (count,)),  # pixels per second across the line while at home
             step=(0.0, np.float64, (count,)),  # pixels per second of the last step
             went=(0, np.int8, (count,)),  # the way of its last crossing
+            inherited=(False, np.bool_, ()),  # another track goes on for it
             seen_s=(np.nan, np.float64, ()),
         )
 
@@ -84,7 +91,7 @@ class CrossingWatch:
         """The crossings that one sight makes certain, in the order of lines and then of tracks."""
         columns = self._columns
         columns.fit(sight.capacity)
-        ended = self._end(sight.gone)
+        ended = self._end(sight)
         self._hand_over(sight)
         rows = np.flatnonzero(sight.observed)
         if not len(rows):
@@ -99,6 +106,7 @@ class CrossingWatch:
         columns["across"][slots] = across
         columns["along"][slots] = along
         columns["seen_s"][slots] = sight.at.mono_s
+        columns["inherited"][slots] = False
         return ended + self._crossings(slots, certain)
 
     def toward(self, sight: Sight) -> NDArray[np.int8]:
@@ -111,19 +119,43 @@ class CrossingWatch:
         way: NDArray[np.int8] = np.where(moving, np.sign(speed), slow).astype(np.int8)
         return way
 
-    def _end(self, gone: Ints) -> list[Crossing]:
-        """Those who left the picture in the middle of a crossing crossed if they were steadily on their way."""
-        if not len(gone):
-            return []
+    def _end(self, sight: Sight) -> list[Crossing]:
+        """Those who vanished at a line in steady motion crossed it."""
         columns = self._columns
-        home, side, net = columns["home"][gone], columns["side"][gone], columns["net"][gone]
-        pace, step = columns["pace"][gone], columns["step"][gone]
-        low, high = STEADY
-        steady = (pace * side > 0) & (step * side > 0)
-        steady &= (np.abs(step) >= low * np.abs(pace)) & (np.abs(step) <= high * np.abs(pace))
-        crossed = steady & (side == -home) & (net * side > 0) & (columns["depth"][gone] >= 1)
-        found = self._crossings(gone, crossed)
-        columns.reset(gone)
+        found = []
+        for slot in sight.gone.tolist():
+            if not columns["inherited"][slot]:
+                times, feet = sight.roster.recent(np.array([slot]))
+                known = np.isfinite(times[0])
+                order = np.argsort(times[0][known])
+                found.extend(self._vanished(slot, times[0][known][order], feet[0][known][order], sight))
+        columns.reset(sight.gone)
+        return found
+
+    def _vanished(self, slot: int, times: Array, feet: Array, sight: Sight) -> list[Crossing]:
+        columns = self._columns
+        lately = times >= times[-1] - STEADY_S
+        if lately.sum() < STEADY_SIGHTINGS:
+            return []
+        past_s = times[lately] - times[-1]
+        across, along = self._project(feet[lately])
+        design = np.stack([np.ones(len(past_s) - 1), past_s[:-1]], axis=1)
+        fit = np.linalg.lstsq(design, np.concatenate([across[:-1], along[:-1]], axis=1), rcond=None)[0]
+        count = len(self._size)
+        place, speed = fit[0, :count], fit[1, :count]
+        box = sight.roster.last_box(np.array([slot]))[0]
+        band = max(LEAST_BAND_PX, BAND * float(np.sqrt(np.prod(box[2:] - box[:2]))))
+        home = columns["home"][slot]
+        steady = (np.abs(across[-1] - place) <= STEADY_BANDS * band) & (columns["depth"][slot] >= 1)
+        steady &= (speed * -home > 0) & (np.abs(speed) > band / GOES_ON_S)
+        left_s = np.where(steady, -across[-1] / np.where(steady, speed, 1.0), np.inf)
+        found = []
+        for line in np.flatnonzero(steady & (left_s <= GOES_ON_S)).tolist():
+            if left_s[line] > 0 and cut_by_edge(box, sight.size):
+                continue  # it left the picture before the line
+            where = fit[0, count + line] + fit[1, count + line] * left_s[line]
+            if 0 <= where <= 1:
+                found.append(Crossing(line, -int(home[line]), slot, float(times[-1] + left_s[line]), float(where)))
         return found
 
     def _hand_over(self, sight: Sight) -> None:
@@ -133,6 +165,7 @@ class CrossingWatch:
             across, _ = self._project(sight.feet[row : row + 1])
             home = columns["home"][slot]
             heading = columns["pace"][slot] * -home > 0
+            columns["inherited"][slot] = True
             if np.any((np.sign(across[0]) == -home) & heading):
                 columns.move(np.array([slot]), sight.slots[row : row + 1])
 

@@ -192,3 +192,10 @@ def _folds_back(first: tuple[Array, Array], second: tuple[Array, Array]) -> bool
     """Whether an edge runs back over the one before it."""
     a, b = first[1] - first[0], second[1] - second[0]
     return bool(cross(a, b) == 0 and a @ b < 0)
+
+
+def extent(polygon: ArrayLike) -> float:
+    """The longest distance between two corners, which for a stretch of road is its length."""
+    corners = points(polygon)
+    apart = corners[:, np.newaxis] - corners
+    return float(np.hypot(apart[..., 0], apart[..., 1]).max())

@@ -26,8 +26,10 @@ HEIR_REACH: Final = 0.6
 """A new track goes on for a lost one when it appears within this many box sizes of where that one was heading …"""
 HEIR_REACH_TRAVEL: Final = 0.5
 """… and this share of the way it would have gone unseen."""
-HEIR_SIZE_RATIO: Final = 2.0
-"""… and their boxes differ in size by no more than this factor."""
+HEIR_SIZE_RATIO: Final = 1.6
+"""… and its box differs from the expected size by no more than this factor."""
+NEAREST: Final = 0.3
+"""A box is expected to grow to no more than the inverse of this while unseen."""
 HEADING_S: Final = 0.5
 """Where a lost track was heading is told by so much of its path before."""
 SHORTEST_PATH_S: Final = 0.15
@@ -132,6 +134,7 @@ class Roster:
             count=(0, np.int64, ()),
             path_s=(np.nan, np.float64, (RECENT,)),
             path=(np.nan, np.float64, (RECENT, 2)),
+            path_size=(np.nan, np.float64, (RECENT,)),
         )
 
     def see(self, tracks: Tracks, at: Instant, size: tuple[int, int]) -> Sight:
@@ -167,6 +170,11 @@ class Roster:
         self._free.extend(gone.tolist()[::-1])
         self._last = at
         return sight
+
+    def finish(self, at: Instant, size: tuple[int, int]) -> Sight:
+        """Nobody is seen any more: a sight in which every track is gone."""
+        self._columns["seen_s"][:] = -np.inf
+        return self.see(Tracks.empty(), at, size)
 
     def recent(self, slots: Ints) -> tuple[Array, Array]:
         """The last sightings of some slots: times in seconds, shape (n, RECENT), and feet, shape (n, RECENT, 2).
@@ -227,6 +235,7 @@ class Roster:
         cursor = columns["count"][slots] % RECENT
         columns["path_s"][slots, cursor] = sight.at.mono_s
         columns["path"][slots, cursor] = sight.feet[rows]
+        columns["path_size"][slots, cursor] = np.log(sight.scale[rows])
         columns["count"][slots] += 1
 
     def _heirs(
@@ -236,14 +245,9 @@ class Roster:
         lost = self._lost(seen, now_s, size) if len(rows) else rows
         if not len(lost):
             return ()
-        columns = self._columns
-        away_s = now_s - columns["seen_s"][lost]
-        way = self._heading(lost) * away_s[:, np.newaxis]
-        old = columns["box"][lost]
-        old_scale = np.sqrt(np.maximum((old[:, 2] - old[:, 0]) * (old[:, 3] - old[:, 1]), 1.0))
-        reach = HEIR_REACH * old_scale + HEIR_REACH_TRAVEL * np.hypot(*way.T)
-        miss = np.hypot(*np.moveaxis(feet[rows][:, np.newaxis] - (columns["foot"][lost] + way), -1, 0)) / reach
-        ratio = scale[rows][:, np.newaxis] / old_scale
+        foot, size_px, reach = self._expected(lost, now_s)
+        miss = np.hypot(*np.moveaxis(feet[rows][:, np.newaxis] - foot, -1, 0)) / reach
+        ratio = scale[rows][:, np.newaxis] / size_px
         fits = (miss <= 1) & (ratio <= HEIR_SIZE_RATIO) & (ratio >= 1 / HEIR_SIZE_RATIO)
         pairs: list[tuple[int, int]] = []
         for flat in np.argsort(np.where(fits, miss, np.inf), axis=None, kind="stable").tolist():
@@ -253,16 +257,28 @@ class Roster:
             new, old_slot = int(rows[row]), int(lost[column])
             if all(new != taken and old_slot != given for taken, given in pairs):
                 pairs.append((new, old_slot))
-                columns["inherited"][old_slot] = True
+                self._columns["inherited"][old_slot] = True
         return tuple(pairs)
 
-    def _heading(self, lost: Ints) -> Array:
-        """Velocity of the feet of lost tracks, pixels per second, shape (n, 2); of their boxes where that is all."""
+    def _expected(self, lost: Ints, now_s: float) -> tuple[Array, Array, Array]:
+        """Where lost tracks should be by now: feet, shape (n, 2), box sizes and how far to search, shape (n,).
+
+        What drives straight on at constant speed grows as 1 / (1 - k t) when its size grows at the rate k, and its
+        way in the picture grows with it.
+        """
+        columns = self._columns
         times, feet = self.recent(lost)
-        velocity = slopes(times, feet, self._columns["seen_s"][lost] - HEADING_S)
-        known = np.isfinite(velocity[:, :1])
-        heading: Array = np.where(known, velocity, self._columns["velocity"][lost])
-        return heading
+        since_s = columns["seen_s"][lost] - HEADING_S
+        velocity = slopes(times, feet, since_s)
+        velocity = np.where(np.isfinite(velocity), velocity, columns["velocity"][lost])
+        logs = np.repeat(columns["path_size"][lost][..., np.newaxis], 2, axis=2)
+        growth = np.nan_to_num(slopes(times, logs, since_s)[:, 0])
+        away_s = now_s - columns["seen_s"][lost]
+        nearer = np.clip(1 - growth * away_s, NEAREST, 1 / NEAREST)
+        way = velocity * (away_s / nearer)[:, np.newaxis]
+        box = columns["box"][lost]
+        size_px = np.sqrt(np.maximum((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]), 1.0)) / nearer
+        return columns["foot"][lost] + way, size_px, HEIR_REACH * size_px + HEIR_REACH_TRAVEL * np.hypot(*way.T)
 
     def _lost(self, seen: Ints, now_s: float, size: tuple[int, int]) -> Ints:
         """Slots of tracks that are not observed now but lately were, and did not leave the picture."""
@@ -273,6 +289,11 @@ class Roster:
         lost = inside & (columns["id"] >= 0) & (now_s - columns["seen_s"] <= LINGER_S) & ~columns["inherited"]
         lost[seen] = False
         return np.flatnonzero(lost)
+
+
+def cut_by_edge(box: Array, size: tuple[int, int]) -> bool:
+    """Whether the picture's edge cuts a box."""
+    return bool(min(box[0], box[1]) <= EDGE_PX or box[2] >= size[0] - EDGE_PX or box[3] >= size[1] - EDGE_PX)
 
 
 def slopes(times: Array, where: Array, since_s: ArrayLike) -> Array:

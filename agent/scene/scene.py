@@ -12,7 +12,18 @@ from typing import Any, Final, get_args
 
 from agent.clock import Instant
 from agent.config.schema import Camera
-from agent.records import Body, ClockState, CountBody, Direction, EventBody, ModelRef, Reason, Record, RecordKind, ZoneBody
+from agent.records import (
+    Body,
+    ClockState,
+    CountBody,
+    Direction,
+    EventBody,
+    ModelRef,
+    Reason,
+    Record,
+    RecordKind,
+    ZoneBody,
+)
 from agent.scene.intervals import Closed, Timetable
 from agent.scene.roster import Roster, Sight, as_state
 from agent.scene.rule import Moment, Rule, Setting
@@ -55,7 +66,10 @@ class Scene:
         self._view = CLEAR
         self._was_live = False
         self._roster = Roster()
-        lengths: list[int] = sorted({line.interval_s for line in camera.lines} | {zone.interval_s for zone in camera.zones})
+        self._size: tuple[int, int] | None = None
+        lengths: list[int] = sorted(
+            {line.interval_s for line in camera.lines} | {zone.interval_s for zone in camera.zones}
+        )
         tables = as_state(kept.get("intervals"))
         self._timetables = {length: Timetable(length, as_state(tables.get(str(length)))) for length in lengths}
         self._rules: dict[str, Rule] = build_rules(Setting(device, camera), as_state(kept.get("rules")), pcu or {})
@@ -75,6 +89,7 @@ class Scene:
         self._look(LIVE, view)
         if self._view.blind:
             return self._pass(at)
+        self._size = size
         closed = {length: tuple(table.see(at)) for length, table in self._timetables.items()}
         return self._step(at, self._roster.see(tracks, at, size), closed)
 
@@ -85,7 +100,9 @@ class Scene:
 
     def stop(self, at: Instant) -> list[Record]:
         """Give out what the open intervals hold, cut short. Open events stay open for the next process to go on."""
-        return self._step(at, None, {length: tuple(table.cut(at)) for length, table in self._timetables.items()})
+        records = self._step(at, self._roster.finish(at, self._size), {}) if self._size else []
+        closed = {length: tuple(table.cut(at)) for length, table in self._timetables.items()}
+        return records + self._step(at, None, closed)
 
     def snapshot(self) -> str:
         """Cumulative counts, open intervals, open events: what the next process needs, as JSON text."""
@@ -97,7 +114,7 @@ class Scene:
         return json.dumps(state, sort_keys=True, separators=(",", ":"))
 
     def crossed(self) -> dict[tuple[str, Direction], int]:
-        """How many crossed each line in each direction since it was first configured: for showing, never for sending."""
+        """How many crossed each line in each direction so far: for showing, never for sending."""
         lines = self._rules["lines"].state() if "lines" in self._rules else {}
         return {(name, way): kept[way]["cumulative"] for name, kept in lines.items() for way in kept}
 
