@@ -130,7 +130,7 @@ def _camera_health(app: App, lane: Lane) -> CameraHealth:
         state=_CAMERA_STATUS[state.phase],
         source_fps=_rounded(state.source_fps),
         detect_fps=_rounded(rate),
-        dropped=state.dropped,
+        dropped=state.dropped + lane.replaced,
         frame_age_s=_rounded(state.frame_age_s),
         reconnects=state.reconnects,
         reason=reason[:_SENTENCE] or None,
