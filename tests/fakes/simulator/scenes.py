@@ -99,12 +99,11 @@ def filtering_motorcycles(seed: int, duration_s: float = 180.0) -> Scenario:
     roles: list[tuple[RoadUser, Path]] = []
     for x in (-5.2, -1.6):
         roles += _traffic(rng, lane_near(x, stop_m=FAR_M - 16.0, red_s=40.0), duration_s, 500.0, 40.0)
-    at_s = 5.0
+    riders, at_s = [], 5.0
     while at_s < duration_s - 20.0:
-        pace = float(rng.uniform(2.5, 6.0))
-        x = float(rng.normal(-3.4, 0.1))
-        roles.append((RoadUser.MOTORCYCLE, walk([(at_s, x, FAR_M), (at_s + (FAR_M - NEAR_M) / pace, x, NEAR_M)])))
+        riders.append(Entry(RoadUser.MOTORCYCLE, at_s, float(rng.uniform(9.0, 22.0))))
         at_s += float(rng.uniform(3.0, 9.0))
+    roles += [(RoadUser.MOTORCYCLE, path) for path in drive(lane_near(-3.4), riders, SIZES_M)]
     return Scenario("filtering_motorcycles", seed, duration_s, cast(*roles))
 
 
