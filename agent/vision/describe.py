@@ -70,8 +70,8 @@ class _OwnInput(BaseModel):
     width: _Pixels
     height: _Pixels
     layout: Literal["NCHW"] = "NCHW"
-    color: Color = Color.RGB
-    scale: Scale = Scale.UNIT
+    color: Color
+    scale: Scale
     fit: Fit | None = None
 
 

@@ -71,9 +71,9 @@ class FairShare:
         due.sort(key=lambda name: (-self._cameras[name].lateness(now_s), name))
         for name in due[:limit]:
             camera = self._cameras[name]
-            camera.due_s = max(camera.due_s, now_s - camera.period_s) + camera.period_s
             if camera.since_s is None:
-                camera.since_s = now_s
+                camera.since_s = camera.due_s = now_s
+            camera.due_s = max(camera.due_s, now_s - camera.period_s) + camera.period_s
         return due[:limit]
 
     def wait_s(self, ready: Iterable[str], now_s: float) -> float | None:

@@ -32,13 +32,13 @@ def spans(message: memoryview) -> Iterator[tuple[int, Value, int, int]]:
     position, end = 0, len(message)
     while position < end:
         start = position
-        tag, position = _varint(message, position)
+        tag, position = varint(message, position)
         kind, number = tag & 7, tag >> 3
         value: Value
         if kind == _VARINT:
-            value, position = _varint(message, position)
+            value, position = varint(message, position)
         elif kind in {_FIXED64, _BYTES, _FIXED32}:
-            length, position = _varint(message, position) if kind == _BYTES else ({1: 8, 5: 4}[kind], position)
+            length, position = varint(message, position) if kind == _BYTES else ({1: 8, 5: 4}[kind], position)
             value = message[position : position + length]
             position += length
         else:
@@ -48,7 +48,7 @@ def spans(message: memoryview) -> Iterator[tuple[int, Value, int, int]]:
         yield number, value, start, position
 
 
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
+def varint(message: memoryview, position: int) -> tuple[int, int]:
     """One base-128 integer and the position after it."""
     value = 0
     for shift in range(0, 70, 7):
@@ -64,10 +64,11 @@ def _varint(message: memoryview, position: int) -> tuple[int, int]:
 
 def encoded(number: int, content: bytes) -> bytes:
     """One length-delimited field."""
-    return _encoded_varint(number << 3 | _BYTES) + _encoded_varint(len(content)) + content
+    return encoded_varint(number << 3 | _BYTES) + encoded_varint(len(content)) + content
 
 
-def _encoded_varint(value: int) -> bytes:
+def encoded_varint(value: int) -> bytes:
+    """One base-128 integer, 0 or more."""
     encoded = bytearray()
     while value >= 0x80:
         encoded.append(value & 0x7F | 0x80)
