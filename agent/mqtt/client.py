@@ -37,6 +37,7 @@ _RESEND_MAX_S: Final = 600.0
 _TURN_ROWS: Final = 64
 _PACKET_ROOM_BYTES: Final = 512
 _MAX_REFUSED: Final = 8
+_MAX_DEFERRED: Final = 1000
 _FLUSH_S: Final = 2.0
 _GRACE_S: Final = 30.0
 """A turn that takes longer is stuck: each of its waits is shorter."""
@@ -145,6 +146,9 @@ class Link:
         self._state = LinkHealth(connected=False, reason="not started")
         self._birth: bytes | None = None
         self._acked = 0
+        self._deferred: dict[int, float] = {}  # records the broker refused, and when to try each again
+        self._rounds = 0  # how often it refused since all was well
+        self._complaint: str | None = None
         self._drop_oldest_notes: deque[_Note] = deque(maxlen=_MAX_NOTES)
         self._stopping = threading.Event()
         self._wake_in, self._wake_out = socket.socketpair()
@@ -256,7 +260,7 @@ class Link:
         self._settler.flush(_FLUSH_S)  # or what was just delivered would be sent again
         self._begin_connection_state()
         with self._mutex:
-            self._state = replace(self._state, connected=True, reason=None)
+            self._state = replace(self._state, connected=True, reason=self._complaint)
             self._drop_oldest_notes.clear()
             self._drop_oldest_notes.append(
                 _Note(box_topic(self._device, "status"), self._status("online"), retain=True)
@@ -269,9 +273,8 @@ class Link:
     def _begin_connection_state(self) -> None:
         self._flight = _Flight()
         self._lanes: Lanes | None = None
-        self._retry_s: float | None = None  # when to send again after the broker refused something
-        self._rounds = 0  # how often in a row it refused something
         self._refused_in_row = 0
+        self._has_complained = False
         self._patience_s = self._timing.resend_s
         self._answered_s = time.monotonic()
 
@@ -280,7 +283,7 @@ class Link:
             self._store,
             window=connection.window,
             backfill_per_s=self._settings.backfill_per_s,
-            unanswered=connection.window if self._is_application else None,
+            unanswered=self._settings.in_flight if self._is_application else None,
             now_s=time.monotonic(),
         )
 
@@ -350,6 +353,9 @@ class Link:
         if outgoing is None:
             return False
         row = outgoing.row
+        if self._deferred.get(row.seq, 0.0) > now_s:
+            return True
+        self._deferred.pop(row.seq, None)
         payload = encode_row(row, self._device, Setting(self._clock.now(), self._machine), backfill=outgoing.backfill)
         limit = connection.max_packet_bytes
         if limit is not None and len(payload) + _PACKET_ROOM_BYTES > limit:
@@ -372,30 +378,33 @@ class Link:
             self._count(acknowledged=1)
             self._settler.done(seq)
         self._refused_in_row = 0
-        if self._rounds and self._retry_s is None:
+        if self._complaint is not None and not self._deferred:
             self._rounds = 0
+            self._complaint = None
             with self._mutex:
                 self._state = replace(self._state, reason=None)
 
     def _refuse(self, seq: int, why: str) -> None:
-        """Keep the record, say so, and try again later, from the first that isn't delivered."""
+        """Keep the record, say so, and try it again later, ever more rarely; other records go on."""
         self._complain(why)
         self._refused_in_row += 1
-        if seq and self._retry_s is None:
-            self._retry_s = time.monotonic() + self._pause_s(self._rounds)
+        if seq and len(self._deferred) < _MAX_DEFERRED:
+            self._deferred[seq] = time.monotonic() + self._pause_s(self._rounds)
             self._rounds += 1
 
     def _complain(self, why: str) -> None:
         sentence = f"{self._settings.host}:{self._settings.port}: {why}; records are kept and tried again"
-        if self._state.reason != sentence:
+        if self._complaint != sentence:
             _log.error("%s", sentence)
+        self._complaint = sentence
+        self._has_complained = True
         with self._mutex:
             self._state = replace(self._state, reason=sentence)
         self._count(refused=1)
 
     def _is_held_back(self, now_s: float) -> bool:
-        """After a refusal: other records go on until their turn to be tried again comes, or all are refused."""
-        return self._retry_s is not None and (now_s >= self._retry_s or self._refused_in_row >= _MAX_REFUSED)
+        """When everything is refused, there is no point in going on before the first may be tried again."""
+        return self._refused_in_row >= _MAX_REFUSED and min(self._deferred.values(), default=0.0) > now_s
 
     def _watch(self, connection: Connection) -> None:
         """Notice what does not happen: acknowledgements by the broker and by the receiver."""
@@ -408,12 +417,16 @@ class Link:
             )
         if self._flight.sent:
             return
-        if self._retry_s is not None and now_s >= self._retry_s:
-            self._retry_s = None
-            self._refused_in_row = 0
-            self._start_again(connection)
+        self._try_deferred(now_s)
         if self._is_application:
             self._watch_receiver(connection, now_s)
+
+    def _try_deferred(self, now_s: float) -> None:
+        for seq in [seq for seq, due_s in self._deferred.items() if due_s <= now_s]:
+            if self._lanes is None or not self._lanes.resend(seq, seq):
+                break
+            self._refused_in_row = 0
+            del self._deferred[seq]
 
     def _watch_receiver(self, connection: Connection, now_s: float) -> None:
         """Send again what no receiver has acknowledged, ever more rarely while none answers."""
@@ -505,6 +518,8 @@ class Link:
         return encode(Status(device=self._device, boot=self._boot, state=state, time=time_s))
 
     def _set_down(self, reason: str) -> None:
+        if self._has_complained and not self._stopping.is_set():
+            reason = self._complaint or reason  # some brokers close on what they refuse; that is the reason to tell
         with self._mutex:
             was = self._state
             losses = int(was.connected and not self._stopping.is_set())

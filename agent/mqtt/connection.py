@@ -264,7 +264,10 @@ class Connection:
         elif "keep alive" in str(code).lower():
             self._lost = f"{self._where}: has not answered for {self._settings.keepalive_s} s; trying again"
         else:
-            self._lost = f"{self._where}: the connection broke ({code}); trying again"
+            self._lost = (
+                f"{self._where}: the connection broke; trying again; if it breaks again and again, somebody else may "
+                "connect under this box's name"
+            )
 
     def _on_publish(self, _: object, __: object, mid: int, code: ReasonCode, ___: Properties | None) -> None:
         self._answers.append(Answer(mid, str(code) if code.is_failure else None))
@@ -290,24 +293,30 @@ class Connection:
     def _network_sentence(self, error: Exception) -> str:
         where = self._where
         match error:
-            case ssl.SSLCertVerificationError():
-                return (
-                    f"{where}: its certificate can't be trusted ({error.verify_message}); check mqtt.tls.ca_file, "
-                    "that mqtt.host is the name in the certificate, and the box's clock"
-                )
             case ssl.SSLError():
-                return (
-                    f"{where}: TLS failed ({error.reason or error}); check that this port speaks TLS 1.2 or newer "
-                    "and whether it wants a client certificate"
-                )
+                return _tls_sentence(where, error)
             case ConnectionRefusedError():
                 return f"{where}: nothing listens there; check mqtt.host and mqtt.port, and that the broker runs"
             case socket.gaierror():
                 return f"{where}: the name can't be resolved; check mqtt.host and the box's DNS"
+            case ConnectionResetError() if not self._settings.plaintext:
+                return f"{where}: broke off when TLS began; check that this port speaks TLS 1.2 or newer"
             case TimeoutError():
                 return f"{where}: no answer within {self._timing.connect_s:g} s; check the network and the firewall"
             case _:
                 return f"{where}: can't be reached ({error}); check the network"
+
+
+def _tls_sentence(where: str, error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"{where}: its certificate can't be trusted ({error.verify_message}); check mqtt.tls.ca_file, "
+            "that mqtt.host is the name in the certificate, and the box's clock"
+        )
+    return (
+        f"{where}: TLS failed ({error.reason or error}); check that this port speaks TLS 1.2 or newer "
+        "and whether it wants a client certificate"
+    )
 
 
 def _refusal(where: str, code: str) -> str:

@@ -16,6 +16,17 @@ from agent.config.schema import Login, Mqtt, Tls
 from agent.errors import ConfigError
 
 
+class _TidySocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails; the MQTT library forgets to, and would leak one descriptor a try."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature of ssl.SSLSocket
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 def tls_context(tls: Tls) -> ssl.SSLContext:
     """A client context for these settings.
 
@@ -27,6 +38,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"mqtt.tls.ca_file: {tls.ca_file} holds no certificates in PEM ({error})") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = _TidySocket
     if tls.cert_file is not None and tls.key_file is not None:
         refuse_open_file(tls.key_file, "mqtt.tls.key_file")
         try:

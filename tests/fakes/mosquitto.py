@@ -73,7 +73,9 @@ class Mosquitto:
         """Start it and wait until it takes connections."""
         program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
         config = self.folder / "mosquitto.conf"
-        text = "\n".join(self.lines).format(folder=self.folder, port=self.port)
+        # Started by root it would become the user mosquitto, who may read nothing of a test's folder.
+        own = ("user root",) if os.geteuid() == 0 else ()
+        text = "\n".join((*own, *self.lines)).format(folder=self.folder, port=self.port)
         config.write_text(text + "\n", encoding="utf-8")
         with (self.folder / "mosquitto.log").open("ab") as log:
             self._process = subprocess.Popen([program, "-v", "-c", str(config)], stdout=log, stderr=log)

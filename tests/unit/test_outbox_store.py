@@ -303,12 +303,15 @@ def test_given_a_disk_without_room_then_one_sentence_and_nothing_is_lost_when_it
     box = opened()
     box.append([count_record(1)], {"scene": "1"})
     pages = box._db.execute("PRAGMA page_count").fetchone()[0]
-    box._db.execute(
-        f"PRAGMA max_page_count = {pages}"
-    )  # SQLite says SQLITE_FULL, as it does when the disk has none left
-    with pytest.raises(OutboxError, match=r"the disk is full or fails .* free some space"):
+    # With no page left SQLite says SQLITE_FULL, as it does when the disk has none.
+    box._db.execute(f"PRAGMA max_page_count = {pages}")
+
+    def pour() -> None:
         for start in range(0, 1_000, 100):
             box.append([count_record(i) for i in range(start, start + 100)], {"scene": "2"})
+
+    with pytest.raises(OutboxError, match=r"the disk is full or fails .* free some space"):
+        pour()
     last = box.last
     assert box.depth().records == last, "a failed commit counts nothing"
     assert len(box.pending(0, 10_000)) == last
