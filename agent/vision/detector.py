@@ -163,6 +163,8 @@ class Detector:
         iou = self.description.thresholds.nms_iou
         # Families with suppression built in get it too: small DETRs find one object with several queries.
         found = suppress(self._family.decode(outputs, picture), iou)
+        if not len(found):
+            return found
         if not self.description.riders_joined:
             found = suppress(join_riders(found), iou)  # machines seen both with and without their riders are now equal
         if self._one_class:

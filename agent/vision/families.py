@@ -140,9 +140,12 @@ class Yolox:
         if table.shape != (len(self._cells), 5 + known.count):
             wanted = (len(self._cells), 5 + known.count)
             raise known.refuse(f"an output of shape {table.shape} instead of {wanted}")
-        known.check_scores(table[:, 4])
-        rows = np.flatnonzero(table[:, 4] >= known.score)  # a product with objectness can't be higher than it
-        scores = table[rows[:, None], 5 + known.counted] * table[rows, 4:5]
+        objectness = table[:, 4].copy()  # one walk over the large table instead of three
+        known.check_scores(objectness)
+        rows = np.flatnonzero(objectness >= known.score)  # a product with objectness can't be higher than it
+        if not len(rows):
+            return Detections.empty()
+        scores = table[rows[:, None], 5 + known.counted] * objectness[rows, None]
         known.check_scores(scores)
         best = scores.max(axis=1)
         kept = best >= known.score

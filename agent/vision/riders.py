@@ -13,7 +13,6 @@ import numpy as np
 
 from agent.values import Bools, Detections, Floats, RoadUser
 
-_MACHINES: Final = (RoadUser.BICYCLE, RoadUser.MOTORCYCLE)
 RIDERS_LIMIT: Final = 4
 """Riders on one machine; a family on one motorcycle is an everyday sight."""
 
@@ -38,7 +37,7 @@ def join_riders(found: Detections) -> Detections:
         The machines with boxes that cover their riders too, and everything else but the riders; order is kept.
     """
     persons = np.flatnonzero(found.classes == RoadUser.PERSON)
-    machines = np.flatnonzero(np.isin(found.classes, _MACHINES))
+    machines = np.flatnonzero((found.classes == RoadUser.BICYCLE) | (found.classes == RoadUser.MOTORCYCLE))
     if not len(persons) or not len(machines):
         return found
     fits = _rides(found.boxes[persons], found.boxes[machines])

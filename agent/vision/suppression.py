@@ -10,15 +10,15 @@ from typing import Final
 import cv2
 import numpy as np
 
-from agent.values import Bools, Detections, Floats, RoadUser
+from agent.values import Bools, Detections, Floats
 
 CANDIDATE_LIMIT: Final = 1000
 """Boxes that enter suppression; its time grows with their square (4 ms for so many on one core of a PC)."""
 DETECTION_LIMIT: Final = 300
 """Objects in one picture; what YOLO's and DETR's authors allow."""
 
-_FOUR_WHEELS: Final = (RoadUser.CAR, RoadUser.BUS, RoadUser.TRUCK, RoadUser.OTHER)
-_TWO_WHEELS: Final = (RoadUser.BICYCLE, RoadUser.MOTORCYCLE)
+# Which classes can be two readings of one object: people, two wheels, four wheels; by value of RoadUser.
+_KIND: Final = np.array([0, 1, 1, 2, 2, 2, 2])
 
 
 def strongest(found: Detections, limit: int) -> Detections:
@@ -53,8 +53,8 @@ def drop_twins(found: Detections, iou: float) -> Detections:
     """
     if len(found) < 2:
         return found
-    group = np.select([np.isin(found.classes, _FOUR_WHEELS), np.isin(found.classes, _TWO_WHEELS)], [1, 2], 0)
-    twins = np.triu((pairwise_iou(found.boxes, found.boxes) >= iou) & (group[:, None] == group), k=1)
+    kind = _KIND[found.classes]
+    twins = np.triu((pairwise_iou(found.boxes, found.boxes) >= iou) & (kind[:, None] == kind), k=1)
     twins &= found.classes[:, None] != found.classes
     if not twins.any():
         return found
