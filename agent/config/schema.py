@@ -122,7 +122,7 @@ class Model(Part):
         Field(description='"coco", or the names of the outputs in order'),
     ] = None
     color: Literal["RGB", "BGR"] | None = None
-    scale: Literal["0..1", "0..255"] | None = None
+    scale: Literal["0..1", "0..255", "imagenet"] | None = None
 
 
 class Line(Part):
