@@ -72,6 +72,14 @@ def test_given_an_ultralytics_export_when_read_then_its_metadata_is_enough() -> 
     assert known.licence == "AGPL-3.0"
 
 
+def test_given_a_square_export_of_open_size_when_read_then_it_runs_at_16_to_9() -> None:
+    square = TinyModel("yolo", metadata="ultralytics", open_size=True, width=640, height=640).build()
+
+    known = judge(square, HERE).description
+
+    assert (known.input.width_px, known.input.height_px) == (640, 384)
+
+
 @pytest.mark.parametrize(
     ("family", "expected"),
     [("yolo", "yolo"), ("yolo-end2end", "yolo-end2end"), ("rt-detr", "detr")],
