@@ -25,6 +25,10 @@ SIGHTINGS: Final = 2
 """So many sightings beyond the band settle a side: one alone may be a false one."""
 MOVED_SHARE: Final = 0.2
 """An edge, or the middle, of a box has moved when it did so by this share of its foot's way."""
+REACH_S: Final = 3.0
+"""A track further from every line than its last step would bring it in this time did not vanish at one."""
+NEAR_BANDS: Final = 6.0
+"""Further from every line than so many bands, nothing is decided about a track."""
 STEADY_S: Final = 0.8
 """A track that ended was in steady motion when its path of so long before predicts its last place …"""
 STEADY_SIGHTINGS: Final = 5
@@ -94,20 +98,20 @@ class CrossingWatch:
         ended = self._end(sight)
         self._hand_over(sight)
         rows = np.flatnonzero(sight.observed)
-        if not len(rows):
-            return ended
         slots = sight.slots[rows]
         across, along = self._project(sight.feet[rows])
         side = np.where(across == 0, columns["side"][slots], np.sign(across)).astype(np.int8)
-        self._pass(slots, side, across, along, sight.at.mono_s)
-        band = np.maximum(LEAST_BAND_PX, BAND * sight.scale[rows])[:, np.newaxis]
-        certain = self._settle(slots, side, np.abs(across) / band, sight.boxes[rows])
+        ratio = np.abs(across) / np.maximum(LEAST_BAND_PX, BAND * sight.scale[rows])[:, np.newaxis]
+        home, net = columns["home"][slots], columns["net"][slots]
+        near = np.flatnonzero(((side != home) | (ratio < NEAR_BANDS) | (net != 0)).any(axis=1))
+        self._pass(slots[near], side[near], across[near], along[near], sight.at.mono_s)
+        crossed = self._settle(slots[near], side[near], ratio[near], sight.boxes[rows[near]])
         columns["side"][slots] = side
         columns["across"][slots] = across
         columns["along"][slots] = along
         columns["seen_s"][slots] = sight.at.mono_s
         columns["inherited"][slots] = False
-        return ended + self._crossings(slots, certain)
+        return ended + self._crossings(slots[near], crossed)
 
     def toward(self, sight: Sight) -> NDArray[np.int8]:
         """Which way each track of a sight just seen crosses each line: +1, -1, or 0 when unknown; shape (n, m)."""
@@ -121,15 +125,18 @@ class CrossingWatch:
 
     def _end(self, sight: Sight) -> list[Crossing]:
         """Those who vanished at a line in steady motion crossed it."""
-        columns = self._columns
+        columns, gone = self._columns, sight.gone
+        if not len(gone):
+            return []
+        step_px = np.abs(columns["step"][gone]) * REACH_S + NEAR_BANDS * LEAST_BAND_PX
+        near = (np.abs(columns["across"][gone]) <= step_px + sight.roster.last_size(gone)[:, np.newaxis]).any(axis=1)
         found = []
-        for slot in sight.gone.tolist():
-            if not columns["inherited"][slot]:
-                times, feet = sight.roster.recent(np.array([slot]))
-                known = np.isfinite(times[0])
-                order = np.argsort(times[0][known])
-                found.extend(self._vanished(slot, times[0][known][order], feet[0][known][order], sight))
-        columns.reset(sight.gone)
+        for slot in gone[near & ~columns["inherited"][gone]].tolist():
+            times, feet = sight.roster.recent(np.array([slot]))
+            known = np.isfinite(times[0])
+            order = np.argsort(times[0][known])
+            found.extend(self._vanished(slot, times[0][known][order], feet[0][known][order], sight))
+        columns.reset(gone)
         return found
 
     def _vanished(self, slot: int, times: Array, feet: Array, sight: Sight) -> list[Crossing]:

@@ -55,6 +55,16 @@ class Episode:
         """Whether the event has started and not ended."""
         return self._since_s is not None
 
+    @property
+    def where(self) -> str:
+        """The zone or line."""
+        return self._where
+
+    @property
+    def details(self) -> Mapping[str, Detail]:
+        """What was last told about the open event."""
+        return self._told
+
     def state(self) -> State:
         """The open event; empty when there is none."""
         if self._since_s is None:

@@ -6,6 +6,7 @@ interval ends. The cumulative counts never reset; they and what the open interva
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,7 +19,7 @@ from agent.scene.crossing import Crossing, CrossingWatch
 from agent.scene.geometry import Array, Mask, cross
 from agent.scene.intervals import LONGEST_GAP_S, Closed
 from agent.scene.pcu import PcuTable
-from agent.scene.roster import Sight, as_state
+from agent.scene.roster import Roster, Sight, as_state
 from agent.scene.rule import Moment, Setting, State
 from agent.scene.speed import Pace
 from agent.values import CLASS_NAMES, RoadUser
@@ -39,21 +40,12 @@ LENGTH_M: Final[Mapping[RoadUser, float]] = {
 
 
 @dataclass(slots=True)
-class _Vehicle:
-    """One crossing of the open interval; its class follows the vote while its track lives."""
-
-    slot: int
-    track: int
-    category: int
-
-
-@dataclass(slots=True)
 class _Tally:
     """One direction of one line: what the open interval holds, and what goes on over intervals."""
 
     cumulative: int = 0
-    vehicles: list[_Vehicle] = field(default_factory=list)
-    settled: dict[str, int] = field(default_factory=dict)  # of a process before this one
+    live: list[int] = field(default_factory=list)  # slots whose tracks live: their class may still be voted over
+    settled: Counter[str] = field(default_factory=Counter)
     speeds_kmh: list[float] = field(default_factory=list)
     headways_s: list[float] = field(default_factory=list)
     gaps_s: list[float] = field(default_factory=list)
@@ -61,15 +53,16 @@ class _Tally:
     last_s: float | None = None
     last_passage_s: float | None = None
 
-    def by_class(self) -> dict[str, int]:
-        counts = dict(self.settled)
-        for vehicle in self.vehicles:
-            name = CLASS_NAMES[vehicle.category]
-            counts[name] = counts.get(name, 0) + 1
-        return counts
+    def by_class(self, roster: Roster) -> Counter[str]:
+        return self.settled + Counter(CLASS_NAMES[roster.class_of(slot)] for slot in self.live)
+
+    def settle(self, gone: set[int], roster: Roster) -> None:
+        """The class of those who are gone is what it was voted to be at last."""
+        self.settled.update(CLASS_NAMES[roster.class_of(slot)] for slot in self.live if slot in gone)
+        self.live = [slot for slot in self.live if slot not in gone]
 
     def begin(self) -> None:
-        self.vehicles, self.settled = [], {}
+        self.live, self.settled = [], Counter()
         self.speeds_kmh, self.headways_s, self.gaps_s = [], [], []
         self.occupied_s = 0.0
 
@@ -95,10 +88,14 @@ class Lines:
         self._size: tuple[int, int] | None = None
         self._ends = np.zeros((0, 2, 2))
         self._watch = CrossingWatch(self._ends)
+        self._roster = Roster()
+        self._wanted = np.array(
+            [[line.classes is None or name in line.classes for name in CLASS_NAMES] for line in self._lines], np.bool_
+        ).reshape(len(self._lines), len(CLASS_NAMES))
         for (name, way), tally in self._tallies.items():
             kept = as_state(as_state(state.get(name)).get(DIRECTIONS[way]))
             tally.cumulative = int(kept.get("cumulative", 0))
-            tally.settled = {str(key): int(value) for key, value in as_state(kept.get("open")).items()}
+            tally.settled = Counter({str(key): int(value) for key, value in as_state(kept.get("open")).items()})
             tally.occupied_s = float(kept.get("occupied_s", 0.0))
 
     def state(self) -> State:
@@ -107,7 +104,7 @@ class Lines:
         for (name, way), tally in self._tallies.items():
             kept.setdefault(name, {})[DIRECTIONS[way]] = {
                 "cumulative": tally.cumulative,
-                "open": tally.by_class(),
+                "open": dict(tally.by_class(self._roster)),
                 "occupied_s": tally.occupied_s,
             }
         return kept
@@ -118,11 +115,12 @@ class Lines:
         for line in self._lines:
             for closed in moment.closed.get(line.interval_s, ()):
                 bodies.extend(self._report(line, way, closed) for way in DIRECTIONS)
-        if moment.sight is not None:
+        if moment.sight is not None and self._lines:
             self._see(moment.sight)
         return bodies
 
     def _see(self, sight: Sight) -> None:
+        self._roster = sight.roster
         if self._pace is not None:
             self._pace.see(sight)
         if sight.gap_s > LONGEST_GAP_S:  # somebody may have passed unseen: no headway spans it
@@ -133,18 +131,20 @@ class Lines:
             self._ends = np.stack([self._setting.pixels(line.points, sight.size) for line in self._lines])
             self._watch = CrossingWatch(self._ends)
         for crossing in self._watch.see(sight):
-            self._count(crossing, sight)
+            self._count(crossing)
         self._occupy(sight)
-        self._revote(sight)
+        if len(sight.gone):
+            gone = set(sight.gone.tolist())
+            for tally in self._tallies.values():
+                tally.settle(gone, sight.roster)
 
-    def _count(self, crossing: Crossing, sight: Sight) -> None:
+    def _count(self, crossing: Crossing) -> None:
         tally = self._tallies[self._lines[crossing.line].name, crossing.toward]
-        roster = sight.roster
-        category = roster.class_of(crossing.slot)
-        tally.vehicles.append(_Vehicle(crossing.slot, roster.id_of(crossing.slot), category))
-        if not self._wanted(self._lines[crossing.line], CLASS_NAMES[category]):
+        category = self._roster.class_of(crossing.slot)
+        tally.live.append(crossing.slot)
+        if not self._wanted[crossing.line, category]:
             return
-        speed_ms = self._pace.at_crossing(roster, crossing.slot, crossing.mono_s) if self._pace else None
+        speed_ms = self._pace.at_crossing(self._roster, crossing.slot, crossing.mono_s) if self._pace else None
         if speed_ms is not None:
             tally.speeds_kmh.append(speed_ms * 3.6)
         self._follow(tally, crossing.mono_s, None if not speed_ms else LENGTH_M[RoadUser(category)] / speed_ms)
@@ -160,37 +160,22 @@ class Lines:
         if tally.last_s is None or now_s > tally.last_s:
             tally.last_s, tally.last_passage_s = now_s, passage_s
 
-    @staticmethod
-    def _wanted(line: Line, name: str) -> bool:
-        return line.classes is None or name in line.classes
-
     def _occupy(self, sight: Sight) -> None:
         """Add the time since the sight before to every line and direction that somebody stands over."""
         if not len(sight) or not 0 < sight.gap_s <= LONGEST_GAP_S:
             return
-        over = footprints_over(sight.boxes, self._ends)
+        over = footprints_over(sight.boxes, self._ends) & self._wanted[:, sight.classes].T
         if not over.any():
             return
         toward = self._watch.toward(sight)
-        names = np.array(CLASS_NAMES)[sight.classes]
-        for index, line in enumerate(self._lines):
-            if not over[:, index].any():
-                continue
-            wanted = over[:, index] if line.classes is None else over[:, index] & np.isin(names, line.classes)
-            for way in DIRECTIONS:
-                if np.any(wanted & (toward[:, index] == way)):
-                    self._tallies[line.name, way].occupied_s += sight.gap_s
-
-    def _revote(self, sight: Sight) -> None:
-        roster = sight.roster
-        for tally in self._tallies.values():
-            for vehicle in tally.vehicles:
-                if roster.id_of(vehicle.slot) == vehicle.track:
-                    vehicle.category = roster.class_of(vehicle.slot)
+        for way in DIRECTIONS:
+            for index in np.flatnonzero((over & (toward == way)).any(axis=0)).tolist():
+                self._tallies[self._lines[index].name, way].occupied_s += sight.gap_s
 
     def _report(self, line: Line, way: int, closed: Closed) -> CountBody:
         tally = self._tallies[line.name, way]
-        counts: dict[ClassName, int] = {name: tally.by_class().get(name, 0) for name in _ordered(line.classes)}
+        found = tally.by_class(self._roster)
+        counts: dict[ClassName, int] = {name: found[name] for name in _ordered(line.classes)}
         volume = sum(counts.values())
         tally.cumulative += volume
         if closed.watched_s <= 0:
@@ -236,11 +221,12 @@ def footprints_over(boxes: Array, lines: Array) -> Mask:
     left, right, bottom = boxes[:, 0, np.newaxis], boxes[:, 2, np.newaxis], boxes[:, 3, np.newaxis]
     top = bottom - FOOTPRINT * (bottom - boxes[:, 1, np.newaxis])
     low, high = lines.min(axis=1), lines.max(axis=1)
-    meets = (left <= high[:, 0]) & (right >= low[:, 0]) & (top <= high[:, 1]) & (bottom >= low[:, 1])
-    way = lines[:, 1] - lines[:, 0]
-    corners = [np.stack(np.broadcast_arrays(x, y), axis=-1) for x in (left, right) for y in (top, bottom)]
-    sides = np.stack([cross(way, corner - lines[:, 0]) for corner in corners])
-    over: Mask = meets & (sides.min(axis=0) <= 0) & (sides.max(axis=0) >= 0)
+    over: Mask = (left <= high[:, 0]) & (right >= low[:, 0]) & (top <= high[:, 1]) & (bottom >= low[:, 1])
+    row, line = np.nonzero(over)
+    way = lines[line, 1] - lines[line, 0]
+    corners = [np.stack([x[row, 0], y[row, 0]], axis=1) for x in (left, right) for y in (top, bottom)]
+    sides = np.stack([cross(way, corner - lines[line, 0]) for corner in corners])
+    over[row, line] = (sides.min(axis=0) <= 0) & (sides.max(axis=0) >= 0)
     return over
 
 

@@ -14,7 +14,7 @@ from agent.scene import geometry
 from agent.scene.geometry import Array, Mask
 from agent.scene.roster import Sight
 from agent.scene.rule import Setting
-from agent.scene.speed import Pace, relative_speed
+from agent.scene.speed import Pace, velocity_px
 from agent.values import RoadUser
 
 METRES_PER_BOX: Final = np.array([0.9, 1.2, 1.3, 2.2, 4.5, 3.8, 2.0])
@@ -48,7 +48,8 @@ class Places:
             if self._pace is not None:
                 self._kmh = self._pace.now(sight) * 3.6
             else:
-                self._kmh = relative_speed(sight) * METRES_PER_BOX[sight.classes] * 3.6
+                boxes_s = np.hypot(*velocity_px(sight).T) / sight.scale
+                self._kmh = boxes_s * METRES_PER_BOX[sight.classes] * 3.6
         return self._kmh
 
     def polygon(self, zone: int, size: tuple[int, int]) -> Array:

@@ -28,10 +28,14 @@ HEIR_REACH_TRAVEL: Final = 0.5
 """… and this share of the way it would have gone unseen."""
 HEIR_SIZE_RATIO: Final = 1.6
 """… and its box differs from the expected size by no more than this factor."""
+FARTHEST: Final = 8.0
+"""No new track further than so many box sizes from where one was lost is thought of at all."""
 NEAREST: Final = 0.3
 """A box is expected to grow to no more than the inverse of this while unseen."""
 HEADING_S: Final = 0.5
 """Where a lost track was heading is told by so much of its path before."""
+TRAIL_S: Final = 0.7
+"""How far behind, in seconds, the smooth place follows: noise of a box averages out, a stop is seen within a second."""
 SHORTEST_PATH_S: Final = 0.15
 """A velocity needs positions over at least so long."""
 EDGE_PX: Final = 2.0
@@ -132,6 +136,9 @@ class Roster:
             velocity=(0.0, np.float64, (2,)),
             inherited=(False, np.bool_, ()),
             count=(0, np.int64, ()),
+            slow_foot=(np.nan, np.float64, (2,)),
+            slow_s=(np.nan, np.float64, ()),
+            followed_s=(np.nan, np.float64, ()),
             path_s=(np.nan, np.float64, (RECENT,)),
             path=(np.nan, np.float64, (RECENT, 2)),
             path_size=(np.nan, np.float64, (RECENT,)),
@@ -141,12 +148,12 @@ class Roster:
         """Take in the tracks of one frame. The sight's columns are valid until the next call."""
         boxes = tracks.boxes.astype(np.float64)
         feet = tracks.ground_points().astype(np.float64)
-        known = np.fromiter((i in self._slot_of for i in tracks.ids.tolist()), np.bool_, len(tracks))
+        ids = tracks.ids.tolist()
+        fresh = np.array([i not in self._slot_of for i in ids], np.bool_)
         gone = self._give_up(at.mono_s, tracks)
-        fresh = ~known
-        for row in np.flatnonzero(fresh):
-            self._assign(int(tracks.ids[row]))
-        slots = np.fromiter((self._slot_of[i] for i in tracks.ids.tolist()), np.int64, len(tracks))
+        for row in np.flatnonzero(fresh).tolist():
+            self._assign(ids[row])
+        slots = np.array([self._slot_of[i] for i in ids], np.int64)
         scale = np.sqrt(np.maximum((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]), 1.0))
         sight = Sight(
             at=at,
@@ -171,6 +178,16 @@ class Roster:
         self._last = at
         return sight
 
+    def trail(self, slots: Ints) -> tuple[Array, Array, Array]:
+        """Where each track is and was lately on average: feet then, shape (n, 2), feet last, and seconds between.
+
+        The difference over the seconds is a smooth velocity; nan where too little was seen to tell one.
+        """
+        columns = self._columns
+        then = columns["slow_foot"][slots]
+        between_s = columns["seen_s"][slots] - columns["slow_s"][slots]
+        return then, columns["foot"][slots], np.where(between_s >= SHORTEST_PATH_S, between_s, np.nan)
+
     def finish(self, at: Instant, size: tuple[int, int]) -> Sight:
         """Nobody is seen any more: a sight in which every track is gone."""
         self._columns["seen_s"][:] = -np.inf
@@ -192,6 +209,12 @@ class Roster:
         """Each slot's last observed box, shape (n, 4)."""
         box: Array = self._columns["box"][slots]
         return box
+
+    def last_size(self, slots: Ints) -> Array:
+        """The size of each slot's last observed box: square root of its area, pixels, shape (n,)."""
+        box = self._columns["box"][slots]
+        size: Array = np.sqrt(np.maximum((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]), 1.0))
+        return size
 
     def id_of(self, slot: int) -> int:
         """Whose the slot is; -1 when nobody's."""
@@ -232,17 +255,34 @@ class Roster:
         columns["box"][slots] = sight.boxes[rows]
         columns["velocity"][slots] = sight.velocities[rows]
         columns["inherited"][slots] = False
+        self._trail(slots, sight.feet[rows], sight.at.mono_s)
         cursor = columns["count"][slots] % RECENT
         columns["path_s"][slots, cursor] = sight.at.mono_s
         columns["path"][slots, cursor] = sight.feet[rows]
         columns["path_size"][slots, cursor] = np.log(sight.scale[rows])
         columns["count"][slots] += 1
 
+    def _trail(self, slots: Ints, feet: Array, now_s: float) -> None:
+        """Let the slow foot, and the time it stands for, follow by the same share."""
+        columns = self._columns
+        slow_s = columns["slow_s"][slots]
+        first = np.isnan(slow_s)
+        share = np.where(
+            first, 1.0, 1 - np.exp(-(now_s - np.where(first, now_s, columns["followed_s"][slots])) / TRAIL_S)
+        )
+        slow = columns["slow_foot"][slots]
+        columns["slow_foot"][slots] = np.where(first[:, np.newaxis], feet, slow + share[:, np.newaxis] * (feet - slow))
+        columns["slow_s"][slots] = np.where(first, now_s, slow_s + share * (now_s - slow_s))
+        columns["followed_s"][slots] = now_s
+
     def _heirs(
         self, rows: Ints, seen: Ints, feet: Array, scale: Array, now_s: float, size: tuple[int, int]
     ) -> tuple[tuple[int, int], ...]:
         """Match new tracks to lost ones, each at most once, the best match first."""
         lost = self._lost(seen, now_s, size) if len(rows) else rows
+        if len(lost):
+            apart = np.hypot(*np.moveaxis(feet[rows][:, np.newaxis] - self._columns["foot"][lost], -1, 0))
+            lost = lost[(apart <= FARTHEST * self.last_size(lost)).any(axis=0)]
         if not len(lost):
             return ()
         foot, size_px, reach = self._expected(lost, now_s)
@@ -276,8 +316,7 @@ class Roster:
         away_s = now_s - columns["seen_s"][lost]
         nearer = np.clip(1 - growth * away_s, NEAREST, 1 / NEAREST)
         way = velocity * (away_s / nearer)[:, np.newaxis]
-        box = columns["box"][lost]
-        size_px = np.sqrt(np.maximum((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]), 1.0)) / nearer
+        size_px = self.last_size(lost) / nearer
         return columns["foot"][lost] + way, size_px, HEIR_REACH * size_px + HEIR_REACH_TRAVEL * np.hypot(*way.T)
 
     def _lost(self, seen: Ints, now_s: float, size: tuple[int, int]) -> Ints:

@@ -9,13 +9,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from agent.scene.congestion import Congestion
 from agent.scene.ground import Ground, fit_ground
 from agent.scene.lines import Lines
 from agent.scene.link import CameraLost
 from agent.scene.pcu import table_for
+from agent.scene.places import Places
+from agent.scene.queue import Queue
 from agent.scene.roster import as_state
 from agent.scene.rule import Rule, Setting
 from agent.scene.speed import Pace
+from agent.scene.stopped import StoppedVehicle
+from agent.scene.wrong_way import WrongWay
+from agent.scene.zones import Zones
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +30,13 @@ class Parts:
 
     Attributes:
         setting: Where they work.
-        ground: The plane of the road, where it is known.
+        places: Who is in which zone and how fast; shared, and with the plane of the road where it is known.
         pcu: PCU tables of the configuration.
     """
 
     setting: Setting
-    ground: Ground | None
+    places: Places
     pcu: Mapping[str, Mapping[str, float]]
-
-    def pace(self) -> Pace | None:
-        """Speeds over the ground, where it is known."""
-        return None if self.ground is None else Pace(self.ground)
 
 
 Builder = Callable[[Parts, Mapping[str, Any]], Rule]
@@ -47,12 +49,38 @@ def _camera_lost(parts: Parts, state: Mapping[str, Any]) -> Rule:
 def _lines(parts: Parts, state: Mapping[str, Any]) -> Rule:
     lines = parts.setting.camera.lines
     tables = {line.name: table_for(line.road, parts.pcu) for line in lines}
-    return Lines(parts.setting, pace=parts.pace(), tables=tables, state=state)
+    return Lines(parts.setting, pace=parts.places.pace, tables=tables, state=state)
+
+
+def _zones(parts: Parts, state: Mapping[str, Any]) -> Rule:
+    del state  # who was in a zone before a restart is not known after it
+    return Zones(parts.setting, places=parts.places, table=table_for(None, parts.pcu))
+
+
+def _congestion(parts: Parts, state: Mapping[str, Any]) -> Rule:
+    return Congestion(parts.setting, parts.places, state)
+
+
+def _queue(parts: Parts, state: Mapping[str, Any]) -> Rule:
+    return Queue(parts.setting, parts.places, state)
+
+
+def _stopped_vehicle(parts: Parts, state: Mapping[str, Any]) -> Rule:
+    return StoppedVehicle(parts.setting, parts.places, state)
+
+
+def _wrong_way(parts: Parts, state: Mapping[str, Any]) -> Rule:
+    return WrongWay(parts.setting, parts.places, state)
 
 
 RULES: Final[Mapping[str, Builder]] = {
     "camera_lost": _camera_lost,
     "lines": _lines,
+    "zones": _zones,
+    "congestion": _congestion,
+    "queue": _queue,
+    "stopped_vehicle": _stopped_vehicle,
+    "wrong_way": _wrong_way,
 }
 
 
@@ -62,7 +90,8 @@ def build_rules(setting: Setting, state: Mapping[str, Any], pcu: Mapping[str, Ma
     Raises:
         ConfigError: The camera's ground can't be a road, or a line names no known road type.
     """
-    parts = Parts(setting, ground_of(setting), pcu)
+    ground = ground_of(setting)
+    parts = Parts(setting, Places(setting, None if ground is None else Pace(ground)), pcu)
     return {name: build(parts, as_state(state.get(name))) for name, build in RULES.items()}
 
 

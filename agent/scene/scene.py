@@ -25,6 +25,7 @@ from agent.records import (
     ZoneBody,
 )
 from agent.scene.intervals import Closed, Timetable
+from agent.scene.ledger import Ledger
 from agent.scene.roster import Roster, Sight, as_state
 from agent.scene.rule import Moment, Rule, Setting
 from agent.scene.rules import build_rules
@@ -70,6 +71,7 @@ class Scene:
         lengths: list[int] = sorted(
             {line.interval_s for line in camera.lines} | {zone.interval_s for zone in camera.zones}
         )
+        self._ledger = Ledger(camera, as_state(kept.get("open")))
         tables = as_state(kept.get("intervals"))
         self._timetables = {length: Timetable(length, as_state(tables.get(str(length)))) for length in lengths}
         self._rules: dict[str, Rule] = build_rules(Setting(device, camera), as_state(kept.get("rules")), pcu or {})
@@ -109,6 +111,7 @@ class Scene:
         state = {
             "version": STATE_VERSION,
             "intervals": {str(length): table.state() for length, table in self._timetables.items()},
+            "open": self._ledger.state(),
             "rules": {name: rule.state() for name, rule in self._rules.items()},
         }
         return json.dumps(state, sort_keys=True, separators=(",", ":"))
@@ -116,7 +119,11 @@ class Scene:
     def crossed(self) -> dict[tuple[str, Direction], int]:
         """How many crossed each line in each direction so far: for showing, never for sending."""
         lines = self._rules["lines"].state() if "lines" in self._rules else {}
-        return {(name, way): kept[way]["cumulative"] for name, kept in lines.items() for way in kept}
+        return {
+            (name, way): tally["cumulative"] + sum(tally["open"].values())
+            for name, kept in lines.items()
+            for way, tally in kept.items()
+        }
 
     def _look(self, link: Link, view: View | None) -> None:
         """Note what spoils the open intervals."""
@@ -146,7 +153,11 @@ class Scene:
 
     def _step(self, at: Instant, sight: Sight | None, closed: Mapping[int, tuple[Closed, ...]]) -> list[Record]:
         moment = Moment(at=at, link=self._link, view=self._view, sight=sight, closed=closed)
-        return [self._record(body, at) for rule in self._rules.values() for body in rule.step(moment)]
+        bodies = self._ledger.orphans(at)
+        for rule in self._rules.values():
+            bodies.extend(rule.step(moment))
+        self._ledger.enter(bodies)
+        return [self._record(body, at) for body in bodies]
 
     def _record(self, body: Body, at: Instant) -> Record:
         return Record(

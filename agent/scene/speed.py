@@ -12,7 +12,7 @@ import numpy as np
 
 from agent.scene.geometry import Array
 from agent.scene.ground import Ground
-from agent.scene.roster import Roster, Sight, slopes
+from agent.scene.roster import Roster, Sight
 
 WINDOW_S: Final = 1.6
 """Positions this far on either side of a moment speak for the speed at it."""
@@ -20,7 +20,6 @@ FEWEST: Final = 4
 SHORTEST_S: Final = 0.3
 OUTLIER: Final = 3.0
 """Positions further from the fitted path than so many times the median distance are left out of a second fit."""
-STANDING_WINDOW_S: Final = 1.2
 
 
 class Pace:
@@ -47,8 +46,8 @@ class Pace:
 
     def now(self, sight: Sight) -> Array:
         """Speed of every track of a sight, metres per second, shape (n,); nan where its path says too little."""
-        times, feet = sight.roster.recent(sight.slots)
-        speed: Array = np.hypot(*slopes(times, self.metres(feet), sight.at.mono_s - STANDING_WINDOW_S).T)
+        then, last, between_s = sight.roster.trail(sight.slots)
+        speed: Array = np.hypot(*(self.metres(last) - self.metres(then)).T) / between_s
         return speed
 
 
@@ -68,9 +67,8 @@ def _robust_speed(times: Array, where: Array) -> float | None:
     return float(np.hypot(*path[1]))
 
 
-def relative_speed(sight: Sight) -> Array:
-    """How fast every track moves in box sizes per second, shape (n,); nan where its path says too little."""
-    times, feet = sight.roster.recent(sight.slots)
-    velocity = slopes(times, feet, sight.at.mono_s - STANDING_WINDOW_S)
-    speed: Array = np.hypot(*velocity.T) / sight.scale
-    return speed
+def velocity_px(sight: Sight) -> Array:
+    """How every track moves in the picture, pixels per second, shape (n, 2); nan where its path says too little."""
+    then, last, between_s = sight.roster.trail(sight.slots)
+    velocity: Array = (last - then) / between_s[:, np.newaxis]
+    return velocity

@@ -1,0 +1,74 @@
+"""Congestion in a zone: many vehicles, all slow, for a while; at one of two levels, ``slow`` and ``jam``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from agent.config.rules import Congestion as Settings
+from agent.config.schema import Zone
+from agent.records import Body, Detail, Severity
+from agent.scene.episode import Episode
+from agent.scene.places import Places, vehicles
+from agent.scene.roster import Sight, as_state
+from agent.scene.rule import Moment, Setting, State
+
+SOFTER: Final = 1.2
+"""Once congested, a zone is congested up to so much more speed: levels don't flap at their edge."""
+
+
+class Congestion:
+    """Watches every zone that asks for it.
+
+    Args:
+        setting: Which camera.
+        places: Who is where, and how fast.
+        state: What an earlier :meth:`state` gave.
+    """
+
+    def __init__(self, setting: Setting, places: Places, state: Mapping[str, Any]) -> None:
+        self._places = places
+        self._zones: list[tuple[int, Zone, Settings, Episode]] = []
+        self._jammed: dict[str, bool] = {}
+        for index, zone in enumerate(setting.camera.zones):
+            wish = zone.rules.congestion
+            if wish is not None:
+                episode = Episode(
+                    setting,
+                    "congestion",
+                    zone.name,
+                    enter_s=wish.enter_s,
+                    leave_s=wish.leave_s,
+                    state=as_state(state.get(zone.name)),
+                )
+                self._zones.append((index, zone, wish, episode))
+
+    def state(self) -> State:
+        """The open events by zone."""
+        return {zone.name: episode.state() for _, zone, _, episode in self._zones if episode.is_open}
+
+    def step(self, moment: Moment) -> list[Body]:
+        """Start, update and end congestion."""
+        if moment.sight is None or not self._zones:
+            return []
+        return [event for each in self._zones for event in self._see(moment.sight, *each)]
+
+    def _see(self, sight: Sight, index: int, zone: Zone, wish: Settings, episode: Episode) -> list[Body]:
+        here = self._places.inside(sight)[:, index] & vehicles(sight)
+        speeds = self._places.kmh(sight)[here]
+        known = speeds[np.isfinite(speeds)]
+        count = int(here.sum())
+        slack = SOFTER if episode.is_open else 1.0
+        slow = count >= wish.vehicles and len(known) > 0 and float(np.median(known)) < wish.slow_kmh * slack
+        if not slow:
+            return list(episode.feed(sight.at, None))
+        median = float(np.median(known))
+        jam = median < wish.jam_kmh * (SOFTER if self._jammed.get(zone.name) else 1.0)
+        self._jammed[zone.name] = jam
+        details: dict[str, Detail] = {"level": "jam" if jam else "slow", "vehicles": count}
+        if self._places.pace is not None:
+            details["speed_kmh"] = round(median)
+        severity: Severity = "alarm" if jam else "warning"
+        return list(episode.feed(sight.at, details, severity=severity, confidence=len(known) / count))

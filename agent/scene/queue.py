@@ -1,0 +1,89 @@
+"""Queues: vehicles that stand in a zone one behind the other, and how long the queue is.
+
+Its length in metres, from the first vehicle's place to the last one's and a vehicle more, needs the road calibrated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from agent.config.rules import Queue as Settings
+from agent.config.schema import Zone
+from agent.records import Body, Detail
+from agent.scene.episode import Episode
+from agent.scene.geometry import Array
+from agent.scene.places import Places, vehicles
+from agent.scene.roster import Sight, as_state
+from agent.scene.rule import Moment, Setting, State
+
+VEHICLE_M: Final = 4.5
+"""The last vehicle's own length, added to the distance between the first place and the last."""
+
+
+class Queue:
+    """Watches every zone that asks for it.
+
+    Args:
+        setting: Which camera.
+        places: Who is where, and how fast.
+        state: What an earlier :meth:`state` gave.
+    """
+
+    def __init__(self, setting: Setting, places: Places, state: Mapping[str, Any]) -> None:
+        self._places = places
+        self._zones: list[tuple[int, Zone, Settings, Episode]] = []
+        for index, zone in enumerate(setting.camera.zones):
+            wish = zone.rules.queue
+            if wish is not None:
+                episode = Episode(
+                    setting,
+                    "queue",
+                    zone.name,
+                    enter_s=wish.enter_s,
+                    leave_s=wish.leave_s,
+                    update_s=wish.update_s,
+                    state=as_state(state.get(zone.name)),
+                )
+                self._zones.append((index, zone, wish, episode))
+
+    def state(self) -> State:
+        """The open events by zone."""
+        return {zone.name: episode.state() for _, zone, _, episode in self._zones if episode.is_open}
+
+    def step(self, moment: Moment) -> list[Body]:
+        """Start, update and end queues."""
+        if moment.sight is None or not self._zones:
+            return []
+        return [
+            event for index, _, wish, episode in self._zones for event in self._see(moment.sight, index, wish, episode)
+        ]
+
+    def _see(self, sight: Sight, index: int, wish: Settings, episode: Episode) -> list[Body]:
+        here = self._places.inside(sight)[:, index] & vehicles(sight)
+        standing = np.flatnonzero(here & (self._places.kmh(sight) < wish.standing_kmh))
+        count, metres = self._longest(sight.feet[standing], wish.gap_m)
+        if count < wish.vehicles:
+            return list(episode.feed(sight.at, None))
+        details: dict[str, Detail] = {"vehicles": count}
+        if metres is not None:
+            details["length_m"] = round(metres)
+        return list(episode.feed(sight.at, details, severity="info"))
+
+    def _longest(self, feet: Array, gap_m: float) -> tuple[int, float | None]:
+        """The queue with most vehicles among those that stand, and its length."""
+        pace = self._places.pace
+        if pace is None or not len(feet):
+            return len(feet), None
+        where = pace.metres(feet)
+        where = where[np.isfinite(where[:, 0])]
+        if not len(where):
+            return 0, None
+        offset = where - where.mean(axis=0)
+        axis = np.linalg.svd(offset, full_matrices=False)[2][0]
+        along = np.sort(offset @ axis)
+        runs = np.split(along, np.flatnonzero(np.diff(along) > gap_m) + 1)
+        longest = max(runs, key=len)
+        return len(longest), float(longest[-1] - longest[0]) + VEHICLE_M
