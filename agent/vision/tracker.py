@@ -187,6 +187,8 @@ class Tracker:
     def _forget_tentative(self, now_s: float) -> None:
         """Drop unconfirmed tracks that did not come again, and those that double a confirmed one."""
         table, options = self._table, self._options
+        if table.confirmed.all():
+            return
         kept = table.confirmed | (table.misses < 2) | (now_s - table.seen_s <= options.tentative_s)
         young, known = np.flatnonzero(~table.confirmed), np.flatnonzero(table.confirmed & table.observed)
         place, classes = table.beliefs.place, table.classes

@@ -27,15 +27,16 @@ class TrackerOptions:
         steady_s: While unseen, a track keeps its velocity for this many seconds, ...
         damping_s: ... then loses it with this time constant. So it runs at most velocity x (steady + damping) far.
         fading_s: Low scores continue only tracks that were seen within this many seconds.
-        place_noise: Standard deviation of a detected centre and size, in box sizes. Measured on small detectors.
+        place_noise: Standard deviation of a detected centre and size, in box sizes. Chosen on
+            simulated streets: less splits tracks whose boxes are cut, more lets neighbours swap.
         place_floor_px: The same never gets below this many pixels: a detector's grid is no finer.
         low_noise: Factor on the noise of a low-score detection, which is often partly hidden.
-        acceleration: Spectral density of white acceleration noise, box sizes / s^1.5. A braking car loses 5 m/s in
-            a second, about two of its sizes.
+        acceleration: Spectral density of white acceleration noise, box sizes / s^1.5. Street users change
+            speed by about one of their sizes a second; more lets people who pass each other swap numbers.
         growth: The same for the box's width and height: perspective changes them slowly.
         first_speed: Standard deviation of a new track's unknown velocity, box sizes / s. A car at 90 km/h seen from
             the side makes ten of its sizes a second; at 10 detections/s that is inside the gate of a new track.
-        first_growth: The same for width and height.
+        first_growth: The same for width and height: a thing at 10 m/s seen from 14 m grows by 0.7 of its size a second.
         new_object_cost: Price of leaving a track without a detection: the negative logarithm of how densely new
             objects appear, per squared box size. Higher makes wider gates.
         size_noise: Standard deviation of the logarithm of width and of height between frames, for matching only.
@@ -69,7 +70,7 @@ class TrackerOptions:
     acceleration: float = 0.7
     growth: float = 0.2
     first_speed: float = 5.0
-    first_growth: float = 1.5
+    first_growth: float = 0.7
     new_object_cost: float = 3.0
     size_noise: float = 0.3
     size_cost_cap: float = 3.0
