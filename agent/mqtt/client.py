@@ -374,8 +374,8 @@ class Link:
             return
         if seq == 0:
             return
+        self._count(acknowledged=int(not self._is_application))
         if not self._is_application:
-            self._count(acknowledged=1)
             self._settler.done(seq)
         self._refused_in_row = 0
         if self._complaint is not None and not self._deferred:

@@ -1,0 +1,213 @@
+"""Box, real Mosquitto, receiver: nothing lost and nothing doubled, with one receiver or several."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from agent.errors import BrokerError
+from agent.outbox import Batch
+from agent.receive import Receiver, ReceiveSettings, SqliteStore
+from tests.fakes.box import Box
+from tests.fakes.mosquitto import Mosquitto, free_port
+from tests.fakes.records import count_record, event_record
+from tests.fakes.subscriber import Subscriber
+from tests.fakes.tcp_proxy import TcpProxy, Toxic
+
+DEVICE = "pole-17"
+BOOT = "7d444840-9dc0-41d1-b245-5ffdce74fad2"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path / "broker") as started:
+        yield started
+
+
+@contextmanager
+def receiver(store: SqliteStore, port: int, name: str = "tmc-1", group: str = "") -> Iterator[Receiver]:
+    settings = ReceiveSettings("127.0.0.1", port, name=name, group=group, hole_s=0.3, ask_again_s=0.5, turn_s=0.02)
+    one = Receiver(settings, store)
+    one.start()
+    try:
+        one.await_connected(10)
+        yield one
+    finally:
+        one.stop()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    one = SqliteStore(tmp_path / "tmc" / "received.sqlite")
+    yield one
+    one.close()
+
+
+def await_(condition: Callable[[], object], timeout_s: float = 20) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "not in time"
+        time.sleep(0.02)
+
+
+def test_given_application_delivery_then_all_is_stored_and_the_box_may_forget(
+    tmp_path: Path, broker: Mosquitto, store: SqliteStore
+) -> None:
+    with receiver(store, broker.port), Box(tmp_path, broker.port, delivery="application") as box:
+        box.put(*(count_record(i) for i in range(500)))
+        box.await_empty()
+    (report,) = store.report()
+    assert (report.device, report.mark, report.stored, report.missing, report.gone) == (DEVICE, 500, 500, 0, 0)
+    assert store.seqs(DEVICE) == list(range(1, 501))
+
+
+def test_given_a_receiver_that_was_away_then_it_gets_everything_and_duplicates_are_dropped(
+    tmp_path: Path, broker: Mosquitto, store: SqliteStore
+) -> None:
+    with Box(tmp_path, broker.port, delivery="application", in_flight=32) as box:
+        box.put(*(count_record(i) for i in range(200)))
+        box.await_(lambda: box.link.state().sent > 60)
+        with receiver(store, broker.port):
+            box.await_empty(40)
+    assert store.seqs(DEVICE) == list(range(1, 201))
+
+
+@pytest.mark.parametrize("delivery", ["application", "broker"])
+def test_given_a_killed_broker_with_a_queue_then_application_delivery_loses_nothing_and_broker_delivery_tells(
+    tmp_path: Path, broker: Mosquitto, store: SqliteStore, delivery: str
+) -> None:
+    # The receiver is away, so the broker holds its messages in memory; then the broker is killed.
+    with receiver(store, broker.port):
+        pass
+    with Box(tmp_path, broker.port, delivery=delivery) as box:
+        box.put(*(count_record(i) for i in range(50)))
+        box.await_(lambda: box.link.state().sent >= 50 and box.link.state().in_flight == 0)
+        box.writer.flush(5)
+        broker.restart()
+        box.put(*(count_record(i) for i in range(50, 100)))
+        with receiver(store, broker.port):
+            box.await_connected()
+            box.await_empty(40)
+            await_(lambda: store.report()[0].mark == 100)
+    (report,) = store.report()
+    if delivery == "application":
+        assert (report.stored, report.gone) == (100, 0)
+    else:
+        assert report.gone >= 50, "what the broker lost is known to be lost"
+        assert report.stored + report.gone == 100
+
+
+def test_given_two_receivers_that_share_the_load_and_one_dies_then_nothing_is_lost(
+    tmp_path: Path, broker: Mosquitto, store: SqliteStore
+) -> None:
+    other = SqliteStore(tmp_path / "tmc" / "received.sqlite")  # a second connection, as of a second process
+    with Box(tmp_path, broker.port, delivery="application") as box:
+        with receiver(store, broker.port, "tmc-1", "tmc"), TcpProxy(broker.port) as proxy:
+            dying = Receiver(
+                ReceiveSettings("127.0.0.1", proxy.port, name="tmc-2", group="tmc", hole_s=0.3, turn_s=0.02), other
+            )
+            dying.start()
+            dying.await_connected(10)
+            box.put(*(count_record(i) for i in range(200)))
+            await_(lambda: len(store.seqs(DEVICE)) > 100)
+            proxy.toxic = Toxic("timeout")  # tmc-2 is still a member, but what it is sent goes nowhere
+            box.put(*(count_record(i) for i in range(200, 400)))
+            box.await_empty(60)
+            proxy.toxic = Toxic("down")
+            dying.stop()
+        assert store.seqs(DEVICE) == list(range(1, 401))
+    other.close()
+
+
+def test_given_a_gap_then_the_receiver_does_not_wait_for_what_never_comes(
+    tmp_path: Path, broker: Mosquitto, store: SqliteStore
+) -> None:
+    with receiver(store, broker.port), Box(tmp_path, broker.port, delivery="application") as box:
+        box.put(count_record(1))
+        box.await_empty()
+        box.outbox.commit(Batch(records=[event_record(2)], skipped={"count": 7}))
+        box.put(count_record(3))
+        box.await_empty()
+        await_(lambda: store.report()[0].mark == 11)
+    (report,) = store.report()
+    assert (report.stored, report.gone, report.missing) == (4, 7, 0)
+
+
+def test_given_a_box_whose_disk_was_replaced_then_its_new_records_are_no_duplicates(
+    tmp_path: Path, broker: Mosquitto, store: SqliteStore
+) -> None:
+    with receiver(store, broker.port):
+        with Box(tmp_path / "old", broker.port, delivery="application") as box:
+            box.put(*(count_record(i) for i in range(60)))
+            box.await_empty()
+        shutil.rmtree(tmp_path / "old")
+        with Box(tmp_path / "old", broker.port, delivery="application") as box:
+            box.put(*(count_record(i) for i in range(100, 140)))
+            box.await_empty(40)
+            assert box.outbox.last == 40
+    assert store.seqs(DEVICE) == list(range(1, 41))
+    with closing(sqlite3.connect(tmp_path / "tmc" / "received.sqlite")) as db:
+        assert db.execute("SELECT count(*) FROM records").fetchone() == (100,)
+
+
+def test_given_what_does_not_fit_the_contract_then_it_is_kept_aside_and_acknowledged(
+    tmp_path: Path, broker: Mosquitto, store: SqliteStore
+) -> None:
+    topic = f"kentongan/v1/{DEVICE}/junction-3/count"
+    head = {"device": DEVICE, "boot": BOOT, "seq": 1, "id": BOOT, "time": "2026-01-01T00:00:00Z"}
+    with receiver(store, broker.port), Subscriber(broker.port) as rogue:
+        rogue.say(topic, {**head, "picture": "x"})
+        broken = ({**head, "seq": -1}, {**head, "device": "other"}, {**head, "id": "7"}, {**head, "id": 7})
+        for payload in (b"\xff\xd8\xff", b"[]", b"{}", *broken):
+            rogue.say(topic, payload)
+        rogue.say(f"kentongan/v1/{DEVICE}/reply", {"id": "1-x", "command": "resend", "ok": True})
+        rogue.wait_for(lambda heard: any(one.leaf == "ack" for one in heard))
+        await_(lambda: _refused(tmp_path) == 8)
+    (report,) = store.report()
+    assert (report.stored, report.faulty, report.mark) == (1, 1, 1)
+
+
+def _refused(tmp_path: Path) -> int:
+    with closing(sqlite3.connect(tmp_path / "tmc" / "received.sqlite")) as db:
+        return int(db.execute("SELECT count(*) FROM refused").fetchone()[0])
+
+
+def test_given_a_store_that_refuses_then_the_broker_keeps_the_messages(
+    tmp_path: Path, broker: Mosquitto, store: SqliteStore
+) -> None:
+    with receiver(store, broker.port) as one, Box(tmp_path, broker.port, delivery="application") as box:
+        with closing(sqlite3.connect(tmp_path / "tmc" / "received.sqlite", isolation_level=None)) as intruder:
+            store._db.execute("PRAGMA busy_timeout = 50")
+            intruder.execute("BEGIN IMMEDIATE")
+            box.put(*(count_record(i) for i in range(20)))
+            await_(lambda: one.reason is not None)
+            assert "can't be used (database is locked)" in (one.reason or "")
+            assert box.outbox.depth().records == 20
+        box.await_empty()
+        await_(lambda: one.reason is None)
+    assert store.seqs(DEVICE) == list(range(1, 21))
+
+
+def test_given_no_broker_then_it_says_so(store: SqliteStore) -> None:
+    one = Receiver(ReceiveSettings("127.0.0.1", free_port()), store)
+    one.start()
+    with pytest.raises(BrokerError, match="check the address"):
+        one.await_connected(0.3)
+    one.stop()
+
+
+def test_what_is_stored_is_the_message_as_it_came(tmp_path: Path, broker: Mosquitto, store: SqliteStore) -> None:
+    with receiver(store, broker.port), Subscriber(broker.port) as tmc, Box(tmp_path, broker.port) as box:
+        box.put(count_record(7))
+        tmc.wait_for(lambda heard: any(one.leaf == "count" for one in heard))
+        await_(lambda: store.seqs(DEVICE) == [1])
+    with closing(sqlite3.connect(tmp_path / "tmc" / "received.sqlite")) as db:
+        text = db.execute("SELECT json FROM records").fetchone()[0]
+    assert json.loads(text) == tmc.heard("count")[0].plain
