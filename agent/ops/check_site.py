@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Final
 
+from agent.config.fault import Path
 from agent.config.schema import Camera, Config, Model
 from agent.config.secrets import exposed_passwords, load_secrets
 from agent.errors import ConfigError, ModelError, SourceError
@@ -23,23 +24,23 @@ from agent.vision.describe import ForeignModel
 from agent.vision.description import ModelDescription
 from agent.vision.model_file import read_model
 
-SERVICE_STATE_DIR: Final = Path("/var/lib/kentongan")
+SERVICE_STATE_DIR: Final = FilePath("/var/lib/kentongan")
 LEAST_DETECT_FPS: Final = 8.0
 """Detections a second that tracking street traffic needs; below, every interval says low_rate."""
 _PLAINTEXT_PORT: Final = 1883
 _TLS_PORT: Final = 8883
 
 
-def may_write(folder: Path) -> bool:
+def may_write(folder: FilePath) -> bool:
     """Whether this user may make files in a folder."""
     return os.access(folder, os.W_OK | os.X_OK)
 
 
 def check_site(
     config: Config,
-    file: Path | None = None,
+    file: FilePath | None = None,
     environ: Mapping[str, str] | None = None,
-    writable: Callable[[Path], bool] = may_write,
+    writable: Callable[[FilePath], bool] = may_write,
 ) -> list[Finding]:
     """Everything this machine lacks for a configuration.
 
@@ -114,10 +115,19 @@ def _passwords(config: Config, environ: Mapping[str, str] | None) -> Iterator[Fi
         for sentence in str(error).splitlines():
             # The service may be given variables that this shell does not have.
             level = Level.WARNING if "password_env" in sentence else Level.ERROR
-            yield Finding(level, (), *_split(ValueError(sentence)))
+            yield Finding(level, _secret_path(sentence, config), *_split(ValueError(sentence)))
 
 
-def _state_dir(config: Config, writable: Callable[[Path], bool]) -> Iterator[Finding]:
+def _secret_path(sentence: str, config: Config) -> Path:
+    """Where the secret is named that a sentence of the loader's is about."""
+    place = sentence.partition(":")[0]
+    for number, camera in enumerate(config.cameras):
+        if place == f"cameras[{camera.name}].login":
+            return ("cameras", number, "login")
+    return tuple(place.split("."))
+
+
+def _state_dir(config: Config, writable: Callable[[FilePath], bool]) -> Iterator[Finding]:
     folder = config.state_dir
     path = ("state_dir",)
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
@@ -147,19 +157,19 @@ def _camera(camera: Camera, number: int, model: ModelDescription | None) -> Iter
     yield from _scene(camera, path)
 
 
-def _source(camera: Camera, path: tuple[str | int, ...]) -> Iterator[Finding]:
+def _source(camera: Camera, path: Path) -> Iterator[Finding]:
     try:
         address = parse_address(camera.source)
     except SourceError as error:
         yield Finding(Level.ERROR, path, *_split(error))
         return
-    if address.kind is Kind.FILE and not Path(address.location).expanduser().is_file():
+    if address.kind is Kind.FILE and not FilePath(address.location).expanduser().is_file():
         yield Finding(Level.ERROR, path, f"the video {address.shown} does not exist", "check its name and its folder")
-    if address.kind is Kind.DEVICE and not Path(address.location).exists():
+    if address.kind is Kind.DEVICE and not FilePath(address.location).exists():
         yield Finding(Level.WARNING, path, f"{address.shown} is not plugged in", "look at ls /dev/video*")
 
 
-def _classes(camera: Camera, path: tuple[str | int, ...], model: ModelDescription) -> Iterator[Finding]:
+def _classes(camera: Camera, path: Path, model: ModelDescription) -> Iterator[Finding]:
     """A line for a class that the model never says would silently count nothing."""
     known = {user.label for user in model.classes if user is not None}
     kinds = (("lines", camera.lines), ("zones", camera.zones))
@@ -174,7 +184,7 @@ def _classes(camera: Camera, path: tuple[str | int, ...], model: ModelDescriptio
             yield Finding(level, (*path, key, number, "classes"), wrong, hint)
 
 
-def _scene(camera: Camera, path: tuple[str | int, ...]) -> Iterator[Finding]:
+def _scene(camera: Camera, path: Path) -> Iterator[Finding]:
     """What the scene itself refuses, such as a road type without a table; its calibration is judged elsewhere."""
     try:
         Scene(camera.model_copy(update={"ground": None}), device="check", model=None)

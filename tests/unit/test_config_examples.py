@@ -1,0 +1,95 @@
+"""The examples under configs/ and the schema for editors say what the loader says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from agent.config.editor import FILE_NAME, editor_schema, editor_schema_text
+from agent.config.fault import FaultyConfigError
+from agent.config.load import load_config, parse_config
+from agent.ops.check_geometry import check_geometry
+from agent.vision.model_file import read_model
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+EXAMPLES = sorted(CONFIGS.glob("*.yaml"))
+
+
+def validator() -> jsonschema.Draft7Validator:
+    return jsonschema.Draft7Validator(editor_schema())
+
+
+def test_the_promised_examples_are_there() -> None:
+    names = {path.name for path in EXAMPLES}
+    assert {"one-camera.yaml", "junction-four-cameras.yaml", "raspberry-pi.yaml", "jetson.yaml", "demo.yaml"} <= names
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_given_an_example_then_it_loads_and_its_geometry_can_count(path: Path) -> None:
+    config = load_config(path)
+    for number, camera in enumerate(config.cameras):
+        assert check_geometry(camera, ("cameras", number)) == []
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_given_an_example_then_the_models_it_names_exist_and_know_its_classes(path: Path) -> None:
+    config = load_config(path)
+    for model in config.models.values():
+        classes = {user.label for user in read_model(model.file).description.classes if user is not None}
+        for camera in config.cameras:
+            assert all(set(line.classes or ()) <= classes for line in camera.lines)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_given_an_example_then_its_first_line_names_the_schema_and_the_schema_accepts_it(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", text)
+    assert named is not None
+    assert (path.parent / named[1]).is_file()
+    validator().validate(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_given_the_lines_an_example_offers_in_comments_then_they_load_too(path: Path) -> None:
+    """Comments of an example that are YAML, such as a login, must not be out of date."""
+    offered = re.sub(
+        r"(?m)^( +)# ((?:login|ground|  user|  password_file|  points|    - \{).*)$", r"\1\2", path.read_text()
+    )
+    parse_config(offered, path.name)
+
+
+def test_the_schema_file_is_what_the_types_say() -> None:
+    assert (CONFIGS / "schema" / FILE_NAME).read_text(encoding="utf-8") == editor_schema_text()
+
+
+def test_the_schema_is_a_valid_draft_7_schema_and_describes_its_parts() -> None:
+    jsonschema.Draft7Validator.check_schema(editor_schema())
+    camera = editor_schema()["definitions"]["Camera"]
+    assert camera["additionalProperties"] is False
+    assert "description" in camera["properties"]["source"]
+    assert "prefixItems" not in json.dumps(editor_schema())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"device": "Box 1"},
+        {"cameras": []},
+        {"mqtt": {"host": "b", "port": "8883"}},
+        {"unknown": 1},
+        {"cameras": [{"name": "a", "source": "x", "lines": [{"name": "l", "points": [[0, 1]]}]}]},
+        {"cameras": [{"name": "a", "source": "x", "frame_size": [1, 2, 3]}]},
+        {"cameras": [{"name": "a", "source": "x", "detect_fps": 0}]},
+    ],
+)
+def test_given_a_wrong_value_then_editor_and_loader_both_refuse_it(change: dict[str, Any]) -> None:
+    wrong = {"device": "d", "mqtt": {"host": "b"}, "cameras": [{"name": "a", "source": "x"}], **change}
+    assert not validator().is_valid(wrong)
+    with pytest.raises(FaultyConfigError):
+        parse_config(yaml.safe_dump(wrong), "f")
