@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agent.config.load import load_config
 from agent.config.schema import Model
+from agent.errors import ConfigError
 from agent.ops.assets import default_model
 from agent.records import ModelRef
 from agent.vision.describe import ForeignModel
@@ -44,6 +45,8 @@ def detector_for(
     configured = {} if config is None else load_config(config).models
     if model is not None:
         words = tuple(labels.split(",")) if labels and "," in labels else labels
+        if isinstance(words, str) and words != "coco":
+            raise ConfigError(f"--labels {words!r} names no list of labels; write coco, or names with commas between")
         chosen = Model.model_validate({"file": model, "labels": words})
     else:
         chosen = configured.get(name) or Model(file=default_model())

@@ -41,3 +41,9 @@ class BrokerError(KentonganError):
     """The broker refuses, or can't be reached when a command needs it at once."""
 
     exit_code = 69  # EX_UNAVAILABLE
+
+
+class OutputError(KentonganError):
+    """A file that a command was asked for can't be written."""
+
+    exit_code = 73  # EX_CANTCREAT

@@ -13,17 +13,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 from uuid import UUID, uuid5
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from agent.assembly import detector_for, model_ref
 from agent.clock import Instant
 from agent.config.load import load_config
-from agent.config.schema import Camera
-from agent.errors import ConfigError, KentonganError
+from agent.config.schema import Camera, IntervalSeconds
+from agent.errors import ConfigError, KentonganError, OutputError
 from agent.mqtt.rows import record_message
 from agent.ops.replay_outputs import Annotator, count_table, plot_counts
 from agent.outbox import record_id
@@ -39,10 +40,8 @@ START: Final = "2026-01-01T00:00:00Z"
 """When a replayed file begins unless told otherwise: fixed, so that records do not depend on today."""
 _NAMESPACE: Final = UUID("5b9d0c5e-6f0e-4f0a-9a8e-3f1f7f0c8a11")
 _OUT: Final = Console()
-_DEFAULT_LINES: Final = (
-    {"name": "across", "points": [[0.02, 0.5], [0.98, 0.5]], "interval_s": 60},
-    {"name": "upright", "points": [[0.5, 0.98], [0.5, 0.02]], "interval_s": 60},
-)
+_LINE_FORM: Final = "NAME=X1,Y1,X2,Y2"
+_DEFAULT_LINES: Final = ("across=0.02,0.5,0.98,0.5", "upright=0.5,0.98,0.5,0.02")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -54,8 +53,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--line",
         action="append",
         default=[],
-        metavar="NAME=X1,Y1,X2,Y2",
-        help="a counting line, relative to the picture; may be given again",
+        metavar=_LINE_FORM,
+        help="a counting line, relative to the picture; may be given again (default: two through its middle)",
+    )
+    parser.add_argument(
+        "--interval",
+        type=int,
+        default=10,
+        metavar="S",
+        choices=get_args(IntervalSeconds),
+        help="length of the intervals of lines given here: %(choices)s (default: %(default)s)",
     )
     parser.add_argument("--model", type=Path, help="another ONNX file than the configured or default one")
     parser.add_argument("--labels", help="labels of a foreign model: coco, or names with commas between")
@@ -89,14 +96,23 @@ def execute(args: argparse.Namespace) -> int:
             damage = error
         records += replay.finish()
     messages = list(replay.messages(records))
+    _OUT.print(count_table(camera, records, args.video.name))
     if args.records:
-        args.records.write_text("".join(json.dumps(m, ensure_ascii=False) + "\n" for m in messages), encoding="utf-8")
+        _write(args.records, "".join(json.dumps(message, ensure_ascii=False) + "\n" for message in messages))
     if args.plot and picture is not None:
         plot_counts(args.plot, camera, records, picture)
-    _OUT.print(count_table(camera, records, args.video.name))
     if damage is not None:
         raise damage
     return 0
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"{path} can't be written: {error.strerror}; choose a folder with room that is yours"
+        ) from error
 
 
 def _progress() -> Progress:
@@ -124,27 +140,36 @@ def camera_of(args: argparse.Namespace) -> Camera:
     Raises:
         ConfigError: There is no such camera, or a line can't be read.
     """
-    lines = [_line(text) for text in args.line]
+    lines = [_line(text, args.interval) for text in args.line]
     if args.config is None:
-        name = "replay"
-        return Camera.model_validate({"name": name, "source": str(args.video), "lines": lines or _DEFAULT_LINES})
+        chosen = lines or [_line(text, args.interval) for text in _DEFAULT_LINES]
+        return _camera({"name": "replay", "source": str(args.video), "lines": chosen})
     cameras = {camera.name: camera for camera in load_config(args.config).cameras}
-    chosen = args.camera or next(iter(cameras))
-    if chosen not in cameras:
-        raise ConfigError(f"{args.config} has no camera {chosen!r}; it has {', '.join(cameras)}")
-    camera = cameras[chosen]
-    if not lines:
-        return camera
-    return Camera.model_validate({**camera.model_dump(), "lines": lines})
+    name = args.camera or next(iter(cameras))
+    if name not in cameras:
+        raise ConfigError(f"{args.config} has no camera {name!r}; it has {', '.join(cameras)}")
+    camera = cameras[name]
+    return _camera({**camera.model_dump(), "lines": lines}) if lines else camera
 
 
-def _line(text: str) -> dict[str, Any]:
+def _camera(plain: dict[str, Any]) -> Camera:
+    try:
+        return Camera.model_validate(plain)
+    except ValidationError as error:
+        said = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(step) for step in said["loc"])
+        raise ConfigError(f"a line can't be used: {place}: {said['msg']}; write --line {_LINE_FORM}") from error
+
+
+def _line(text: str, interval_s: int) -> dict[str, Any]:
     name, _, numbers = text.partition("=")
     try:
         x1, y1, x2, y2 = (float(number) for number in numbers.split(","))
     except ValueError:
-        raise ConfigError(f"--line {text!r} can't be read; write NAME=X1,Y1,X2,Y2 with numbers from 0 to 1") from None
-    return {"name": name, "points": [[x1, y1], [x2, y2]]}
+        raise ConfigError(f"--line {text!r} can't be read; write {_LINE_FORM} with numbers from 0 to 1") from None
+    if not all(0 <= value <= 1 for value in (x1, y1, x2, y2)) or (x1, y1) == (x2, y2):
+        raise ConfigError(f"--line {text!r} can never count; write {_LINE_FORM}: two points, each number from 0 to 1")
+    return {"name": name, "points": [[x1, y1], [x2, y2]], "interval_s": interval_s}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +202,8 @@ class Replay:
         self._last = self._start
         self._source = FileSource(parse_address(str(video)), camera.name, self._start)
         self._detector = detector
-        seed = f"{camera.model_dump_json()} {detector.description.sha256} {_sha256(video)} {start_s}"
+        looked_for = camera.model_dump_json(exclude={"source", "login"})  # where a file lies changes nothing in it
+        seed = f"{looked_for} {detector.description.sha256} {_sha256(video)} {start_s}"
         self._identity = _Identity("replay", str(uuid5(_NAMESPACE, seed)))
         self._pipeline = CameraPipeline(
             camera, device=self._identity.device, model=model_ref(detector.description), times=self.times

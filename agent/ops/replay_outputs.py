@@ -14,14 +14,15 @@ from types import TracebackType
 from typing import Final, Self
 
 import cv2
+from rich.markup import escape
 from rich.table import Table
 
 from agent.config.schema import Camera
-from agent.errors import KentonganError, SourceError
+from agent.errors import KentonganError, OutputError
 from agent.ops.draw import draw_geometry, draw_panel, draw_tracks
 from agent.pipeline import Seen
 from agent.records import CountBody, Direction, EventBody, Record
-from agent.values import Frame, Image
+from agent.values import CLASS_NAMES, Frame, Image
 
 _CODECS: Final = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 _EVENTS_SHOWN: Final = 3
@@ -38,12 +39,14 @@ class Annotator:
         fps: Frames per second of the video.
 
     Raises:
-        SourceError: The name ends in none of these.
+        OutputError: The name ends in none of these, or there is no such folder.
     """
 
     def __init__(self, path: Path, camera: Camera, fps: float) -> None:
-        if path.suffix not in _CODECS:
-            raise SourceError(f"{path} can't be written as a video; let its name end in {', '.join(_CODECS)}")
+        if path.suffix.lower() not in _CODECS:
+            raise OutputError(f"{path} can't be written as a video; let its name end in {', '.join(_CODECS)}")
+        if not path.parent.is_dir():
+            raise OutputError(f"{path} can't be written: its folder does not exist; make it first")
         self._path = path
         self._camera = camera
         self._fps = fps
@@ -61,7 +64,7 @@ class Annotator:
         """Add one frame, with the cumulative counts by line and direction after it.
 
         Raises:
-            SourceError: The video can't be written.
+            OutputError: The video can't be written.
         """
         self._note(frame, seen)
         picture = frame.image.copy()
@@ -86,31 +89,28 @@ class Annotator:
     def _open(self, picture: Image) -> cv2.VideoWriter:
         if self._writer is None:
             height, width = picture.shape[:2]
-            code = cv2.VideoWriter.fourcc(*_CODECS[self._path.suffix])
+            code = cv2.VideoWriter.fourcc(*_CODECS[self._path.suffix.lower()])
             self._writer = cv2.VideoWriter(str(self._path), code, self._fps, (width, height))
         if not self._writer.isOpened():
-            raise SourceError(f"{self._path} can't be written; check that its folder exists and has room")
+            raise OutputError(f"{self._path} can't be written; check that its folder is yours and has room")
         return self._writer
 
 
 def count_table(camera: Camera, records: Sequence[Record], title: str) -> Table:
     """Crossings by line, direction and class over all intervals."""
-    table = Table(title=f"Counts of {title}")
-    table.add_column("line")
-    table.add_column("direction")
-    classes = sorted({name for body in _counts(records) for name in body.by_class or {}})
-    for column in (*classes, "volume"):
-        table.add_column(column, justify="right")
+    totals = {(line.name, way): _total(records, line.name, way) for line in camera.lines for way in DIRECTIONS}
+    seen = {name for total in totals.values() for name, count in total.items() if count}
+    classes = [name for name in CLASS_NAMES if name in seen]
+    table = Table(title=f"Counts of {escape(title)}")
+    for column in ("line", "direction", *classes, "volume"):
+        table.add_column(column, justify="left" if column in {"line", "direction"} else "right")
     for line in camera.lines:
         for direction in DIRECTIONS:
-            total: Counter[str] = Counter()
-            for body in _counts(records):
-                if (body.line, body.direction) == (line.name, direction):
-                    total.update(body.by_class or {})
+            total = totals[line.name, direction]
             called = getattr(line, direction)
             label = f"{direction} ({called})" if called else direction
             cells = [str(total[name]) if total[name] else "" for name in classes]
-            table.add_row(line.name, label, *cells, str(total.total()))
+            table.add_row(line.name, escape(label), *cells, str(total.total()))
     events = Counter(
         f"{record.body.kind}"
         for record in records
@@ -118,6 +118,14 @@ def count_table(camera: Camera, records: Sequence[Record], title: str) -> Table:
     )
     table.caption = "events: " + (", ".join(f"{kind} {n}" for kind, n in sorted(events.items())) or "none")
     return table
+
+
+def _total(records: Sequence[Record], line: str, direction: Direction) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for body in _counts(records):
+        if (body.line, body.direction) == (line, direction):
+            total.update(body.by_class or {})
+    return total
 
 
 def _counts(records: Sequence[Record]) -> list[CountBody]:
@@ -129,19 +137,21 @@ def plot_counts(path: Path, camera: Camera, records: Sequence[Record], picture: 
 
     Raises:
         KentonganError: matplotlib is not installed.
+        OutputError: The picture can't be written.
     """
     try:
         from matplotlib.dates import ConciseDateFormatter  # noqa: PLC0415 - an extra, needed only here
         from matplotlib.figure import Figure  # noqa: PLC0415 - as above
+        from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - as above
     except ImportError as error:
         raise KentonganError("plots need matplotlib: pip install 'kentongan[report]'") from error
     shown = picture.copy()
     draw_geometry(shown, camera)
-    figure = Figure(figsize=(12, 4.5), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(13, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
     left.imshow(cv2.cvtColor(shown, cv2.COLOR_BGR2RGB))
     left.set_axis_off()
-    left.set_title(camera.name)
+    left.set_title(f"Lines of camera {camera.name}")
     for line in camera.lines:
         for direction in DIRECTIONS:
             bodies = [b for b in _counts(records) if (b.line, b.direction) == (line.name, direction)]
@@ -149,12 +159,19 @@ def plot_counts(path: Path, camera: Camera, records: Sequence[Record], picture: 
                 continue
             times = [_datetime(body.interval.start) for body in bodies] + [_datetime(bodies[-1].interval.end)]
             volumes = [body.volume if body.volume is not None else float("nan") for body in bodies]
-            right.stairs(volumes, times, label=f"{line.name} {direction}: {sum(b.volume or 0 for b in bodies)}", lw=2)
+            label = f"{line.name}, {getattr(line, direction) or direction}: {sum(b.volume or 0 for b in bodies)}"
+            steps = right.stairs(volumes, times, label=label, lw=2)
+            right.stairs(volumes, times, fill=True, alpha=0.12, color=steps.get_edgecolor())
     right.xaxis.set_major_formatter(ConciseDateFormatter(right.xaxis.get_major_locator()))
-    right.set(xlabel="time, UTC", ylabel="crossings per interval", title="Counts over time", ylim=(0, None))
+    right.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    right.set(xlabel="time, UTC", ylabel="crossings per interval", title="Counts over time")
+    right.set_ylim(0, max(1.0, right.get_ylim()[1]))
     right.grid(alpha=0.3)
-    right.legend(fontsize="small")
-    figure.savefig(path, dpi=120)
+    right.legend(title="total", loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2, fontsize="small", frameon=False)
+    try:
+        figure.savefig(path, dpi=120)
+    except (OSError, ValueError) as error:  # ValueError: a format that matplotlib doesn't know
+        raise OutputError(f"{path} can't be written: {error}; choose a name that ends in .png") from error
 
 
 def _datetime(utc_s: float) -> datetime:

@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 WIDTH_PX, HEIGHT_PX = 320, 192
 SIDE_PX, STRIDE_PX = 32, 8
 ROAD_GREY, BRIGHT = 60, 255
-FPS = 20.0
+FPS = 10.0
 LINE = {"name": "middle", "points": [[0.5, 0.98], [0.5, 0.02]], "interval_s": 10}
 
 
