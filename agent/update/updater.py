@@ -1,0 +1,490 @@
+"""Takes one model slot of one box from release to release, step by durable step.
+
+Each step ends with one write of the slot's file, so that after a power cut the next start goes on from there. Promises
+that the model that counts is never touched before the new one is judged, and that the way back needs no network.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Protocol
+
+from agent.clock import Clock
+from agent.errors import ModelError
+from agent.update.choice import Offered, Present, choose
+from agent.update.durable import Disk
+from agent.update.eyes import Eyes, OpenEyes, Subject
+from agent.update.golden import GoldenFrame, read_golden, strong
+from agent.update.offer import Box, ModelOffer, Outcomes, Tally, read_custom
+from agent.update.refusal import Kind, UpdateError, from_os_error
+from agent.update.repository import Repository
+from agent.update.shadow import Shadow, ShadowRules
+from agent.update.slot import ATTEMPTS, STARTS, Candidate, Held, Slot, SlotFile
+from agent.update.status import UpdateStatus
+from agent.update.store import ModelStore
+from agent.update.trial import SURE_SCORE, Terms, Trial
+from agent.update.watch import Gauge, Look, Usual, judge
+from agent.values import Detections, Image
+from agent.vision.description import ModelDescription
+from agent.vision.model_file import SIZE_LIMIT_BYTES, ModelFile, read_model
+
+_log = logging.getLogger(__name__)
+
+_USUAL_SPAN_S: Final = 600.0
+_STEADY_S: Final = 60.0  # a start that lasts so long was no crash
+_RETRY_KINDS: Final[frozenset[Kind]] = frozenset({"disk_full", "vanished", "arbitrary_installation"})
+
+
+class ModelHost(Protocol):
+    """The running pipeline, as far as it concerns an update."""
+
+    def swap(self, slot: str, model: ModelFile) -> None:
+        """Load these bytes, then let them take over between two frames.
+
+        Raises:
+            ModelError: They do not load; what was running runs on.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SlotPlan:
+    """One slot as the configuration has it.
+
+    Attributes:
+        name: The model's name in the configuration.
+        installed: The file that was installed with the box.
+        budget_s: What its cameras leave for a picture: one over the sum of their detection rates.
+    """
+
+    name: str
+    installed: Subject
+    budget_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an updater works with.
+
+    Attributes:
+        repository: Where releases come from.
+        folder: Where slots and models lie.
+        host: The running pipeline.
+        trial: Tries candidates.
+        open_eyes: Loads a candidate apart from the agent, for the shadow.
+        box: What the rules know of this box.
+        clock: The time.
+        disk: How files are made durable.
+        shadow: When a shadow ends.
+        watch_s: How long a new model is watched.
+        largest_bytes: The largest file that is downloaded.
+    """
+
+    repository: Repository
+    folder: Path
+    host: ModelHost
+    trial: Trial
+    open_eyes: OpenEyes
+    box: Box
+    clock: Clock
+    disk: Disk
+    shadow: ShadowRules = field(default_factory=ShadowRules)
+    watch_s: float = 900.0
+    largest_bytes: int = SIZE_LIMIT_BYTES
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Live:
+    """A live frame and what the model in charge saw in it."""
+
+    image: Image
+    found: Detections
+
+
+class SlotUpdater:
+    """The updater of one slot. Its steps belong to one thread; :meth:`saw`, :meth:`failed` and :meth:`status` to any.
+
+    Args:
+        plan: The slot.
+        parts: What it works with.
+    """
+
+    def __init__(self, plan: SlotPlan, parts: Parts) -> None:
+        self.plan = plan
+        self._parts = parts
+        self._store = ModelStore(parts.folder / "models", parts.disk)
+        self._file = SlotFile(parts.folder / "slots" / f"{plan.name}.json", parts.disk)
+        self._slot = self._file.load()
+        self._lock = threading.Lock()  # guards the four below
+        self._gauge = Gauge(_USUAL_SPAN_S)
+        self._live: _Live | None = None
+        self._live_due_s = 0.0
+        self._failure: str | None = None
+        self._eyes: Eyes | None = None
+        self._shadow: Shadow | None = None
+        self._present: Present | None = None
+        self._usual = Usual(None, None, plan.budget_s)
+        self._began_s = parts.clock.now().mono_s
+        self._steps: Mapping[str, Callable[[], None]] = {
+            "downloading": self._download,
+            "verifying": self._verify,
+            "trial": self._try,
+            "shadow": self._look_along,
+            "committed": self._watch,
+        }
+
+    # What the pipeline calls
+
+    def at_start(self) -> ModelFile:
+        """The model to start with; goes back by itself from one that keeps the agent from staying up.
+
+        Raises:
+            ModelError: Not even the installed model can be read.
+        """
+        self._began_s = self._parts.clock.now().mono_s
+        if self._slot.watching and self._slot.starts >= STARTS:
+            self._go_back("crash_loop", f"the agent did not stay up with it, {self._slot.starts + 1} times")
+        elif self._slot.watching:
+            with self._noting_the_disk():
+                self._save(replace(self._slot, starts=self._slot.starts + 1))
+        return self._load_in_charge()
+
+    def saw(self, image: Image, found: Detections, took_s: float) -> None:
+        """Told of every look of the model in charge, right after it; quick, and safe from any thread."""
+        now_s = self._parts.clock.now().mono_s
+        with self._lock:
+            self._gauge.saw(Look(now_s, took_s, len(strong(found, SURE_SCORE))))
+            if self._shadow is not None and now_s >= self._live_due_s:
+                self._live, self._live_due_s = _Live(image, found), now_s + self._parts.shadow.period_s
+
+    def failed(self, why: str) -> None:
+        """Told when the model in charge fails while it runs."""
+        with self._lock:
+            self._failure = why
+
+    def status(self) -> UpdateStatus:
+        """Where the slot stands."""
+        slot, shadow = self._slot, self._shadow
+        if slot.state == "shadow" and shadow is not None:
+            slot = replace(slot, shadow=shadow.report(self._parts.clock.now().mono_s))
+        return slot.status(self.plan.name)
+
+    @property
+    def busy(self) -> bool:
+        """Whether :meth:`step` has something to do now."""
+        return self._slot.under_way or self._slot.watching
+
+    @property
+    def needs_repository(self) -> bool:
+        """Whether the next step downloads."""
+        return self._slot.state == "downloading"
+
+    @property
+    def checked_utc_s(self) -> float:
+        """When the repository last answered well; 0 if never."""
+        return self._slot.checked_utc_s or 0.0
+
+    def close(self) -> None:
+        """Let the candidate go."""
+        if self._eyes is not None:
+            self._eyes.close()
+        self._eyes, self._shadow = None, None
+
+    # What the update service calls
+
+    def consider(self) -> None:
+        """Look at what a freshly refreshed repository has for this slot."""
+        try:
+            offers, tallies = self._offers(), self._tallies()
+            slot = self._slot.checked(self._utc_s())
+            choice = choose(offers, slot, self._describe_present(), self._parts.box, tallies)
+        except UpdateError as error:
+            self.tell(error)
+            return
+        with self._noting_the_disk():
+            if choice.retract is not None:
+                self._retract(choice.retract)
+            elif choice.take is not None and not self.busy:
+                self._begin(choice.take)
+            elif choice.renumber is not None and not self.busy:
+                self._save(slot.renumbered(choice.renumber))
+            else:
+                self._save(slot if choice.why_not is None or self.busy else slot.told(*choice.why_not))
+
+    def tell(self, error: UpdateError) -> None:
+        """Something kept the repository away; an update under way goes on unless it needs it."""
+        with self._noting_the_disk():
+            if self.needs_repository:
+                self._save(self._slot.abandoned(error.kind, str(error), self._utc_s()))
+            elif not self.busy:
+                self._save(self._slot.told(error.kind, str(error)))
+
+    def step(self) -> None:
+        """Do the next step; returns soon but for a download or a trial."""
+        with self._lock:
+            failure, self._failure = self._failure, None
+        with self._noting_the_disk():
+            if failure is not None and self._slot.watching:
+                self._roll_back("load_failed", failure)
+            elif do := self._steps.get(self._slot.state):
+                do()
+
+    # The steps
+
+    def _begin(self, offered: Offered) -> None:
+        offer, signed = offered.offer, offered.signed
+        model = Held(name=offer.name, version=offer.version, sha256=signed.sha256, serial=offer.serial)
+        golden = self._parts.repository.find(offer.golden) if offer.golden else None
+        candidate = Candidate(
+            model=model,
+            family=offer.family,
+            target=signed.path,
+            golden=None if golden is None else (golden.path, golden.sha256),
+            max_slowdown_percent=offer.max_slowdown_percent,
+        )
+        begun = self._slot.begun(candidate, self._utc_s())
+        if signed.length > self._parts.largest_bytes:
+            self._save(begun.refused("too_big", f"{signed.path} has {signed.length / 1e6:.0f} MB", self._utc_s()))
+        else:
+            self._save(begun)
+
+    def _download(self) -> None:
+        candidate = self._candidate()
+        wanted = [(candidate.target, candidate.model.sha256)]
+        if candidate.golden is not None:
+            wanted.append(candidate.golden)
+        try:
+            for target, sha256 in wanted:
+                self._bring(target, sha256)
+        except UpdateError as error:
+            self._save(self._slot.abandoned(error.kind, str(error), self._utc_s()))
+        else:
+            self._save(self._slot.to("verifying", self._utc_s()))
+
+    def _bring(self, target: str, sha256: str) -> None:
+        if self._store.has(sha256):
+            return
+        signed = self._parts.repository.find(target)
+        if signed is None or signed.sha256 != sha256:
+            raise UpdateError("vanished", f"{target} is no longer on offer as it was; the next check decides anew")
+        self._parts.repository.download(signed, self._store.path(sha256))
+
+    def _verify(self) -> None:
+        """Hold the file against what was signed about it."""
+        candidate = self._candidate()
+        try:
+            model = self._store.model(candidate.model.sha256, candidate.model.name)
+            _require_same(model.description, candidate)
+            self._golden()
+        except UpdateError as error:
+            self._give_up(error)
+        else:
+            self._save(self._slot.to("trial", self._utc_s()))
+
+    def _try(self) -> None:
+        candidate, attempts = self._candidate(), self._slot.attempts
+        if attempts >= ATTEMPTS:
+            self._refuse("crashed", f"the box went down in {attempts} trials of it")
+            return
+        self._save(self._slot.to("trial", self._slot.since_utc_s, attempts=attempts + 1))
+        terms = Terms(self.plan.budget_s, candidate.max_slowdown_percent)
+        try:
+            report = self._parts.trial.run(self._subject(candidate.model), self._in_charge(), self._golden(), terms)
+        except UpdateError as error:
+            self._give_up(error)
+            return
+        _log.info("the trial of %s is passed: %s", candidate.model.name, report)
+        self._save(self._slot.to("shadow", self._utc_s()))
+
+    def _look_along(self) -> None:
+        """One frame of the shadow, if one is due."""
+        candidate = self._candidate()
+        try:
+            if self._eyes is None or self._shadow is None:
+                self._eyes = self._parts.open_eyes(self._subject(candidate.model))
+                self._shadow = Shadow(self._parts.shadow, self._parts.clock.now().mono_s)
+            with self._lock:
+                live, self._live = self._live, None
+            if live is not None:
+                self._shadow = self._shadow.saw(live.found, self._eyes.look(live.image).found)
+        except UpdateError as error:
+            self._give_up(error)
+            return
+        now_s = self._parts.clock.now().mono_s
+        verdict = self._shadow.verdict(now_s)
+        if verdict is None:
+            return
+        self._slot = replace(self._slot, shadow=self._shadow.report(now_s))
+        if verdict.refused is not None:
+            self._refuse(verdict.refused, verdict.why)
+        else:
+            self._commit()
+
+    def _commit(self) -> None:
+        """Put the candidate in charge: first on disk, in one step, then in the running pipeline."""
+        self.close()
+        try:
+            candidate = self._candidate().model
+            model = self._store.model(candidate.sha256, candidate.name)
+        except UpdateError as error:
+            self._give_up(error)
+            return
+        with self._lock:
+            self._usual = self._gauge.usual(self.plan.budget_s)
+            self._gauge = Gauge(_USUAL_SPAN_S)
+        self._save(self._slot.committed(self._utc_s()))
+        self._tidy()
+        try:
+            self._parts.host.swap(self.plan.name, model)
+        except ModelError as error:
+            self._go_back("load_failed", str(error))
+            return
+        self._took_over(model)
+
+    def _watch(self) -> None:
+        if not self._slot.watching:
+            return
+        now_s = self._parts.clock.now().mono_s
+        with self._lock:
+            against = judge(self._usual, self._gauge, self._began_s, now_s)
+        if against is not None:
+            self._roll_back(*against)
+        elif now_s - self._began_s >= self._parts.watch_s:
+            self._save(self._slot.proven())
+        elif self._slot.starts and now_s - self._began_s >= _STEADY_S:
+            self._save(replace(self._slot, starts=0))
+
+    # Ways back
+
+    def _retract(self, why: str) -> None:
+        told = f"it was withdrawn: {why}"
+        if self._slot.under_way:
+            self._refuse("withdrawn", told)
+        else:
+            self._roll_back("withdrawn", told)
+
+    def _give_up(self, error: UpdateError) -> None:
+        """A candidate that failed is blocked; one whose bytes the disk lost may come again."""
+        if error.kind in _RETRY_KINDS:
+            self.close()
+            self._save(self._slot.abandoned(error.kind, str(error), self._utc_s()))
+            self._tidy()
+        else:
+            self._refuse(error.kind, str(error))
+
+    def _refuse(self, kind: Kind, why: str) -> None:
+        self.close()
+        self._save(self._slot.refused(kind, why, self._utc_s()))
+        _log.warning("the new model for %s is refused (%s): %s", self.plan.name, kind, why)
+        self._tidy()
+
+    def _roll_back(self, kind: Kind, why: str) -> None:
+        """Put the model before in charge again, on disk and in the pipeline."""
+        self._go_back(kind, why)
+        model = self._load_in_charge()
+        self._parts.host.swap(self.plan.name, model)
+
+    def _go_back(self, kind: Kind, why: str) -> None:
+        _log.warning("the model of %s is taken back (%s): %s", self.plan.name, kind, why)
+        try:
+            self._save(self._slot.rolled_back(kind, why, self._utc_s()))
+        except OSError:  # a full disk must not keep a bad model in charge: the next start takes the same way
+            self._slot = self._slot.rolled_back(kind, why, self._utc_s())
+        self._tidy()
+
+    # Small parts
+
+    def _load_in_charge(self) -> ModelFile:
+        """The bytes of the model in charge; one that is lost or broken gives way to the one before it."""
+        while (held := self._slot.in_charge) is not None:
+            try:
+                model = self._store.model(held.sha256, held.name)
+            except UpdateError as error:
+                self._go_back("load_failed", str(error))
+            else:
+                self._took_over(model)
+                return model
+        model = read_model(self.plan.installed.path, self.plan.installed.foreign)
+        self._took_over(model)
+        return model
+
+    def _took_over(self, model: ModelFile) -> None:
+        self._began_s = self._parts.clock.now().mono_s
+        self._present = Present(model.description.name, model.description.version, model.description.sha256)
+
+    def _describe_present(self) -> Present:
+        if self._present is None:
+            self._load_in_charge()
+        present = self._present
+        if present is None:
+            raise UpdateError("bad_model", f"nothing is in charge of {self.plan.name}")
+        return present
+
+    def _offers(self) -> list[Offered]:
+        """The models on offer for this slot.
+
+        Raises:
+            UpdateError: One is signed in a way this agent does not understand.
+        """
+        folder = f"models/{self.plan.name}/"
+        signed = [one for one in self._parts.repository.on_offer(folder) if one.path.endswith(".onnx") and one.sha256]
+        offers = [Offered(one, read_custom(ModelOffer, one.custom, one.path)) for one in signed]
+        return [offered for offered in offers if offered.offer.slot == self.plan.name]
+
+    def _tallies(self) -> Mapping[int, Tally]:
+        path = f"outcomes/{self.plan.name}"
+        signed = self._parts.repository.find(path)
+        outcomes: Outcomes = Outcomes() if signed is None else read_custom(Outcomes, signed.custom, path)
+        return outcomes.by_serial
+
+    def _golden(self) -> tuple[GoldenFrame, ...]:
+        golden = self._candidate().golden
+        return () if golden is None else read_golden(self._store.read(golden[1]), golden[0])
+
+    def _subject(self, held: Held) -> Subject:
+        return Subject(self._store.path(held.sha256), held.sha256)
+
+    def _in_charge(self) -> Subject:
+        held = self._slot.in_charge
+        return self.plan.installed if held is None else self._subject(held)
+
+    def _candidate(self) -> Candidate:
+        if self._slot.candidate is None:
+            raise UpdateError("vanished", f"the update of {self.plan.name} has lost its candidate")
+        return self._slot.candidate
+
+    def _save(self, slot: Slot) -> None:
+        if slot != self._slot:
+            self._file.save(slot)
+            self._slot = slot
+
+    @contextmanager
+    def _noting_the_disk(self) -> Iterator[None]:
+        """A disk that refuses keeps the slot where it is, and says so; the next step tries again."""
+        try:
+            yield
+        except OSError as error:
+            refusal = from_os_error(error, f"updating {self.plan.name}")
+            self._slot = self._slot.told(refusal.kind, str(refusal))
+
+    def _tidy(self) -> None:
+        try:
+            self._store.keep_only(self._slot.kept())
+        except OSError as error:
+            _log.warning("old models can't be removed: %s", error)
+
+    def _utc_s(self) -> float:
+        return self._parts.clock.now().utc_s
+
+
+def _require_same(found: ModelDescription, candidate: Candidate) -> None:
+    """A file must call itself what the maintainer signed it as."""
+    says = (found.name, found.version, found.family.value)
+    signed = (candidate.model.name, candidate.model.version, candidate.family)
+    if says != signed:
+        raise UpdateError("wrong_target", f"the file says {' '.join(says)}, signed is {' '.join(signed)}")
