@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+
 from agent.config.load import load_config
 from agent.config.schema import Model
 from agent.errors import ConfigError
@@ -26,6 +28,7 @@ def open_configured(model: Model, *, threads: int = 0) -> Detector:
     Raises:
         ModelError: The file is refused or can't be loaded.
     """
+    cv2.setNumThreads(1)  # cameras are spread over threads already; OpenCV's own would fight the model's for cores
     foreign = ForeignModel(family=model.family, labels=model.labels, color=model.color, scale=model.scale)
     options = EngineOptions(threads=threads or model.threads)
     if model.providers is not None:

@@ -46,9 +46,10 @@ class CameraPipeline:
 
     def see(self, frame: Frame, detections: Detections) -> Seen:
         """Take one frame's detections further."""
-        with self._times.measure("track"):
-            tracks = self._tracker.update(detections, frame.at.mono_s)
         height, width = frame.image.shape[:2]
+        with self._times.measure("track"):
+            self._tracker.fit((width, height))
+            tracks = self._tracker.update(detections, frame.at.mono_s)
         with self._times.measure("scene"):
             records = self._scene.update(tracks, frame.at, (width, height))
         return Seen(tracks, records)

@@ -58,6 +58,10 @@ class Tracker:
         self._next_id = 1
         self._ended: list[NDArray[np.int64]] = []
 
+    def fit(self, picture_px: tuple[int, int]) -> None:
+        """Say how large the picture is, or has become: width and height, pixels."""
+        self._picture_px = picture_px
+
     @property
     def held(self) -> int:
         """Tracks in memory, unconfirmed ones included; never more than ``max_tracks``."""
