@@ -1,7 +1,7 @@
 """Time as the agent sees it: monotonic inside, UTC on the wire.
 
-Promises that agent time never runs backwards while the process lives, whatever is done to the system clock, and
-that every instant says whether the clock behind it could be trusted. Never sleeps and never sets a clock.
+Promises that, once the clock was known to be set, agent time never runs backwards, whatever is done to the system
+clock, and that every instant says whether the clock behind it could be trusted. Never sleeps and never sets a clock.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class SystemClock:
     Time is counted on the monotonic clock from an anchor in UTC. While the kernel says that its clock is set, the
     anchor follows it; when it is set for the first time, the anchor moves there. A clock that is set to something
     else while the agent runs and trusted it is not followed: time goes on from the old anchor, marked as not synced,
-    until the clock comes back or NTP has stood by the new time for a quarter of an hour. Times given out as synced
-    never run backwards. Safe to share between threads.
+    until the clock comes back or NTP has stood by the new time for a quarter of an hour. Once the clock has been
+    trusted, time never runs backwards. Safe to share between threads.
 
     Args:
         reader: The machine's clocks.
@@ -103,7 +103,7 @@ class SystemClock:
             reading = self._reader.read()
             self._judge(reading)
             utc_s = reading.mono_s + self._offset_s
-            if self._is_trusted:
+            if self._error_ms is not None:  # before the clock was ever set, its time may be anything and is let go
                 utc_s = self._newest_s = max(utc_s, self._newest_s)
             return Instant(reading.mono_s, utc_s, self._is_trusted, self._error_at(reading.mono_s))
 

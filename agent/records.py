@@ -88,7 +88,7 @@ Utc: TypeAlias = Annotated[
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 NotNegative: TypeAlias = Annotated[float, Field(ge=0)]
-Seq: TypeAlias = Annotated[int, Field(ge=1)]
+Seq: TypeAlias = Annotated[int, Field(ge=1, le=2**53 - 1)]  # exact in every JSON reader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)

@@ -243,7 +243,7 @@ class Ack:
     """To the box: every record up to ``seq`` is safely stored. ``id`` is the id of that very record, if it has one."""
 
     v: Version = CONTRACT_VERSION
-    seq: Annotated[int, Field(ge=0)]
+    seq: Annotated[int, Field(ge=0, le=2**53 - 1)]
     id: Uuid | None = None
     receiver: Annotated[str, Field(max_length=64)] | None = None
 
