@@ -97,13 +97,13 @@ class CrossingWatch:
         columns.fit(sight.capacity)
         ended = self._end(sight)
         self._hand_over(sight)
-        rows = np.flatnonzero(sight.observed)
+        rows = sight.observed.nonzero()[0]
         slots = sight.slots[rows]
         across, along = self._project(sight.feet[rows])
         side = np.where(across == 0, columns["side"][slots], np.sign(across)).astype(np.int8)
         ratio = np.abs(across) / np.maximum(LEAST_BAND_PX, BAND * sight.scale[rows])[:, np.newaxis]
         home, net = columns["home"][slots], columns["net"][slots]
-        near = np.flatnonzero(((side != home) | (ratio < NEAR_BANDS) | (net != 0)).any(axis=1))
+        near = (((side != home) | (ratio < NEAR_BANDS) | (net != 0)).any(axis=1)).nonzero()[0]
         self._pass(slots[near], side[near], across[near], along[near], sight.at.mono_s)
         crossed = self._settle(slots[near], side[near], ratio[near], sight.boxes[rows[near]])
         columns["side"][slots] = side
@@ -157,7 +157,7 @@ class CrossingWatch:
         steady &= (speed * -home > 0) & (np.abs(speed) > band / GOES_ON_S)
         left_s = np.where(steady, -across[-1] / np.where(steady, speed, 1.0), np.inf)
         found = []
-        for line in np.flatnonzero(steady & (left_s <= GOES_ON_S)).tolist():
+        for line in (steady & (left_s <= GOES_ON_S)).nonzero()[0].tolist():
             if left_s[line] > 0 and cut_by_edge(box, sight.size):
                 continue  # it left the picture before the line
             where = fit[0, count + line] + fit[1, count + line] * left_s[line]

@@ -169,7 +169,7 @@ class Lines:
             return
         toward = self._watch.toward(sight)
         for way in DIRECTIONS:
-            for index in np.flatnonzero((over & (toward == way)).any(axis=0)).tolist():
+            for index in ((over & (toward == way)).any(axis=0)).nonzero()[0].tolist():
                 self._tallies[self._lines[index].name, way].occupied_s += sight.gap_s
 
     def _report(self, line: Line, way: int, closed: Closed) -> CountBody:

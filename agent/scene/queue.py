@@ -63,7 +63,7 @@ class Queue:
 
     def _see(self, sight: Sight, index: int, wish: Settings, episode: Episode) -> list[Body]:
         here = self._places.inside(sight)[:, index] & vehicles(sight)
-        standing = np.flatnonzero(here & (self._places.kmh(sight) < wish.standing_kmh))
+        standing = (here & (self._places.kmh(sight) < wish.standing_kmh)).nonzero()[0]
         count, metres = self._longest(sight.feet[standing], wish.gap_m)
         if count < wish.vehicles:
             return list(episode.feed(sight.at, None))
@@ -84,6 +84,6 @@ class Queue:
         offset = where - where.mean(axis=0)
         axis = np.linalg.svd(offset, full_matrices=False)[2][0]
         along = np.sort(offset @ axis)
-        runs = np.split(along, np.flatnonzero(np.diff(along) > gap_m) + 1)
+        runs = np.split(along, (np.diff(along) > gap_m).nonzero()[0] + 1)
         longest = max(runs, key=len)
         return len(longest), float(longest[-1] - longest[0]) + VEHICLE_M

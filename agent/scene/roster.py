@@ -151,7 +151,7 @@ class Roster:
         ids = tracks.ids.tolist()
         fresh = np.array([i not in self._slot_of for i in ids], np.bool_)
         gone = self._give_up(at.mono_s, tracks)
-        for row in np.flatnonzero(fresh).tolist():
+        for row in fresh.nonzero()[0].tolist():
             self._assign(ids[row])
         slots = np.array([self._slot_of[i] for i in ids], np.int64)
         scale = np.sqrt(np.maximum((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]), 1.0))
@@ -169,7 +169,7 @@ class Roster:
             observed=tracks.observed | fresh,
             fresh=fresh,
             gone=gone,
-            heirs=self._heirs(np.flatnonzero(fresh), slots[tracks.observed], feet, scale, at.mono_s, size),
+            heirs=self._heirs(fresh.nonzero()[0], slots[tracks.observed], feet, scale, at.mono_s, size),
             capacity=self._capacity,
             roster=self,
         )
@@ -238,7 +238,7 @@ class Roster:
     def _give_up(self, now_s: float, tracks: Tracks) -> Ints:
         """Slots whose tracks were not observed for long; a track the tracker still holds keeps its slot."""
         ids, seen = self._columns["id"], self._columns["seen_s"]
-        stale = np.flatnonzero((ids >= 0) & (now_s - seen > LINGER_S))
+        stale = ((ids >= 0) & (now_s - seen > LINGER_S)).nonzero()[0]
         if len(stale):
             stale = stale[~np.isin(ids[stale], tracks.ids)]
         for slot in stale.tolist():
@@ -247,7 +247,7 @@ class Roster:
         return stale
 
     def _remember(self, sight: Sight) -> None:
-        rows = np.flatnonzero(sight.observed)
+        rows = sight.observed.nonzero()[0]
         slots, columns = sight.slots[rows], self._columns
         columns["category"][sight.slots] = sight.classes
         columns["seen_s"][slots] = sight.at.mono_s
@@ -327,7 +327,8 @@ class Roster:
         inside &= (box[:, 2] < size[0] - EDGE_PX) & (box[:, 3] < size[1] - EDGE_PX)
         lost = inside & (columns["id"] >= 0) & (now_s - columns["seen_s"] <= LINGER_S) & ~columns["inherited"]
         lost[seen] = False
-        return np.flatnonzero(lost)
+        slots: Ints = lost.nonzero()[0]
+        return slots
 
 
 def cut_by_edge(box: Array, size: tuple[int, int]) -> bool:

@@ -101,7 +101,7 @@ class StoppedVehicle:
         for column, (_, zone, wish) in enumerate(self._zones):
             events.extend(self._go_on(sight, zone, drives[:, column]))
             too_long = stands[:, column] & (stood_s[:, column] >= wish.after_s + wish.red_light_s)
-            events.extend(self._begin(sight, zone, wish, np.flatnonzero(too_long), stood_s[:, column]))
+            events.extend(self._begin(sight, zone, wish, too_long.nonzero()[0], stood_s[:, column]))
         return events
 
     def _begin(self, sight: Sight, zone: Zone, wish: Settings, rows: Ints, stood_s: Array) -> list[Body]:

@@ -109,8 +109,8 @@ class Zones:
         member = columns["member"][sight.slots]
         changing = (inside != member) & sight.observed[:, np.newaxis]
         fresh = sight.fresh & ~member.any(axis=1)
-        for zone in np.flatnonzero(changing.any(axis=0)).tolist():
-            rows = np.flatnonzero(changing[:, zone])
+        for zone in changing.any(axis=0).nonzero()[0].tolist():
+            rows = changing[:, zone].nonzero()[0]
             outline = self._places.polygon(zone, sight.size)
             clear = geometry.boundary_distance(sight.feet[rows], outline)
             certain = (clear >= np.maximum(LEAST_BAND_PX, BAND * sight.scale[rows])) | fresh[rows]

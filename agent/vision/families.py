@@ -51,7 +51,7 @@ class _Classes:
         self.count = len(model.labels)
         self.score = model.thresholds.score
         self.by_label: Ints = np.array([-1 if user is None else int(user) for user in model.classes], np.int64)
-        self.counted: Ints = np.flatnonzero(self.by_label >= 0)
+        self.counted: Ints = (self.by_label >= 0).nonzero()[0]
         self.by_counted: Ints = self.by_label[self.counted]
 
     def refuse(self, found: str) -> ModelError:
@@ -100,7 +100,7 @@ class Yolo:
         scores = table[4:] if self._all else table[4 + known.counted]
         best = scores.max(axis=0)
         known.check_scores(best)
-        rows = np.flatnonzero(best >= known.score)
+        rows = (best >= known.score).nonzero()[0]
         classes = known.by_counted[scores[:, rows].argmax(axis=0)]
         return known.detections(_corners(table[:4, rows].T), best[rows], classes)
 
@@ -142,7 +142,7 @@ class Yolox:
             raise known.refuse(f"an output of shape {table.shape} instead of {wanted}")
         objectness = table[:, 4].copy()  # one walk over the large table instead of three
         known.check_scores(objectness)
-        rows = np.flatnonzero(objectness >= known.score)  # a product with objectness can't be higher than it
+        rows = (objectness >= known.score).nonzero()[0]  # a product with objectness can't be higher than it
         if not len(rows):
             return Detections.empty()
         scores = table[rows[:, None], 5 + known.counted] * objectness[rows, None]
@@ -178,7 +178,7 @@ class Detr:
         if scores.ndim != 1 or boxes.shape != (*scores.shape, 4) or labels.shape != scores.shape:
             raise known.refuse(f"labels, boxes and scores of shapes {labels.shape}, {boxes.shape}, {scores.shape}")
         known.check_scores(scores)
-        rows = np.flatnonzero(scores >= known.score)
+        rows = (scores >= known.score).nonzero()[0]
         return _labelled(known, boxes[rows], scores[rows], labels[rows])
 
     def _decode_single(self, table: Any) -> Detections:
@@ -188,7 +188,7 @@ class Detr:
         scores = table[:, 4 + known.counted]
         best = scores.max(axis=1)
         known.check_scores(best)
-        rows = np.flatnonzero(best >= known.score)
+        rows = (best >= known.score).nonzero()[0]
         classes = known.by_counted[scores[rows].argmax(axis=1)]
         return known.detections(_corners(table[rows, :4]) * self._size, best[rows], classes)
 

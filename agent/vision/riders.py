@@ -36,8 +36,8 @@ def join_riders(found: Detections) -> Detections:
     Returns:
         The machines with boxes that cover their riders too, and everything else but the riders; order is kept.
     """
-    persons = np.flatnonzero(found.classes == RoadUser.PERSON)
-    machines = np.flatnonzero((found.classes == RoadUser.BICYCLE) | (found.classes == RoadUser.MOTORCYCLE))
+    persons = (found.classes == RoadUser.PERSON).nonzero()[0]
+    machines = ((found.classes == RoadUser.BICYCLE) | (found.classes == RoadUser.MOTORCYCLE)).nonzero()[0]
     if not len(persons) or not len(machines):
         return found
     fits = _rides(found.boxes[persons], found.boxes[machines])

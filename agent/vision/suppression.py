@@ -59,7 +59,7 @@ def drop_twins(found: Detections, iou: float) -> Detections:
     if not twins.any():
         return found
     kept: Bools = np.ones(len(found), np.bool_)
-    for row in np.flatnonzero(twins.any(axis=1)):
+    for row in twins.any(axis=1).nonzero()[0]:
         if kept[row]:
             kept &= ~twins[row]
     return found.select(kept)

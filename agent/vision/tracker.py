@@ -129,7 +129,7 @@ class Tracker:
         measured = np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
         good = np.isfinite(measured).all(axis=1) & (measured[:, 2:] > 0.0).all(axis=1)
         good &= scores >= self._options.low_score
-        seen = _Seen(measured, scores, detections.classes).select(np.flatnonzero(good))
+        seen = _Seen(measured, scores, detections.classes).select(good.nonzero()[0])
         seen = seen.select(_best_first(seen)[: self._options.max_detections])
         better, worse = doubles(
             seen.measured, seen.classes, seen.measured, seen.classes, self._options.duplicate_overlap
@@ -138,7 +138,7 @@ class Tracker:
         for one, other in zip(better.tolist(), worse.tolist(), strict=True):
             if one < other and kept[one]:
                 kept[other] = False
-        return seen if kept.all() else seen.select(np.flatnonzero(kept))
+        return seen if kept.all() else seen.select(kept.nonzero()[0])
 
     def _match_all(self, seen: _Seen, now_s: float) -> NDArray[np.bool_]:
         """Feed the tracks; return which detections fed one."""
@@ -148,11 +148,11 @@ class Tracker:
         recent = now_s - table.seen_s <= options.fading_s
         fed = np.zeros(len(table), np.bool_)
         used = np.zeros(len(seen), np.bool_)
-        self._match(np.flatnonzero(confirmed), np.flatnonzero(high), seen, now_s, fed, used)
-        weak = np.flatnonzero(~high)
+        self._match(confirmed.nonzero()[0], high.nonzero()[0], seen, now_s, fed, used)
+        weak = (~high).nonzero()[0]
         weak = weak[~covered(weak, seen.measured, seen.classes, used, options.cover)]
-        self._match(np.flatnonzero(confirmed & recent & ~fed), weak, seen, now_s, fed, used)
-        self._match(np.flatnonzero(~confirmed), np.flatnonzero(~used & self._may_begin(seen)), seen, now_s, fed, used)
+        self._match((confirmed & recent & ~fed).nonzero()[0], weak, seen, now_s, fed, used)
+        self._match((~confirmed).nonzero()[0], (~used & self._may_begin(seen)).nonzero()[0], seen, now_s, fed, used)
         return used
 
     def _may_begin(self, seen: _Seen) -> NDArray[np.bool_]:
@@ -162,9 +162,9 @@ class Tracker:
     def _births(self, seen: _Seen, used: NDArray[np.bool_]) -> Rows:
         """Detections that begin a track: unused, and if weak, not a part of something seen better."""
         free = ~used & self._may_begin(seen)
-        weak = np.flatnonzero(free & (seen.scores < self._options.high_score))
+        weak = (free & (seen.scores < self._options.high_score)).nonzero()[0]
         free[weak[covered(weak, seen.measured, seen.classes, used, self._options.cover)]] = False
-        return np.flatnonzero(free)
+        return free.nonzero()[0]
 
     def _match(
         self, rows: Rows, columns: Rows, seen: _Seen, now_s: float, fed: NDArray[np.bool_], used: NDArray[np.bool_]
@@ -194,7 +194,7 @@ class Tracker:
         if table.confirmed.all():
             return
         kept = table.confirmed | (table.misses < 2) | (now_s - table.seen_s <= options.tentative_s)
-        young, known = np.flatnonzero(~table.confirmed), np.flatnonzero(table.confirmed & table.observed)
+        young, known = (~table.confirmed).nonzero()[0], (table.confirmed & table.observed).nonzero()[0]
         place, classes = table.beliefs.place, table.classes
         shadows, _ = doubles(place[young], classes[young], place[known], classes[known], options.shadow_overlap)
         kept[young[shadows]] = False
@@ -206,7 +206,7 @@ class Tracker:
         proven = (table.hits >= self._options.confirm_hits) & (
             table.votes.sum(axis=1) >= self._options.confirm_evidence
         )
-        earned = np.flatnonzero(~table.confirmed & proven)
+        earned = (~table.confirmed & proven).nonzero()[0]
         table.ids[earned] = self._next_id + np.arange(len(earned))
         self._next_id += len(earned)
 
@@ -227,7 +227,7 @@ class Tracker:
         short = len(table) + wanted - self._options.max_tracks
         if short <= 0:
             return
-        unseen = np.flatnonzero(~table.observed)
+        unseen = (~table.observed).nonzero()[0]
         victims = unseen[np.argsort(table.seen_s[unseen], kind="stable")[:short]]
         kept = np.ones(len(table), np.bool_)
         kept[victims] = False
@@ -239,11 +239,11 @@ class Tracker:
             return
         table = self._table
         self._ended.append(table.ids[~kept & table.confirmed])
-        self._table = table.select(np.flatnonzero(kept))
+        self._table = table.select(kept.nonzero()[0])
 
     def _shown(self) -> Tracks:
         """What the scene may know: confirmed tracks by rising id, and what ended."""
-        confirmed = np.flatnonzero(self._table.confirmed)
+        confirmed = self._table.confirmed.nonzero()[0]
         table = self._table.select(confirmed[np.argsort(self._table.ids[confirmed], kind="stable")])
         place = table.beliefs.place
         boxes = np.concatenate([place[:, :2] - place[:, 2:] / 2, place[:, :2] + place[:, 2:] / 2], axis=1)
