@@ -120,7 +120,7 @@ class SqliteStore:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._mutex = threading.RLock()
         with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -378,5 +378,5 @@ class SqliteStore:
             yield
         except (sqlite3.Error, OSError) as error:
             raise OutboxError(
-                f"{self._path}: can't be used ({error}); free some space and see who may write"
+                f"{self.path}: can't be used ({error}); free some space and see who may write"
             ) from error

@@ -1,0 +1,47 @@
+"""A small campaign of each kind on every run; the report runs them at full size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.tcp_proxy import FAULTS, Fault
+from tests.faults import campaigns
+
+SEED = 20260319
+
+
+@pytest.mark.timeout(180)
+def test_given_agents_killed_under_load_then_no_committed_record_is_lost(tmp_path: Path) -> None:
+    outcome = campaigns.kill_agents(tmp_path, kills=12, seed=SEED, per_s=100, life_s=0.8)
+    assert outcome.committed > 200
+    assert (outcome.lost, outcome.wrong) == (0, 0), outcome
+
+
+@pytest.mark.timeout(180)
+def test_given_brokers_killed_then_application_delivery_loses_nothing(tmp_path: Path) -> None:
+    outcome = campaigns.kill_broker(tmp_path, kills=4, seed=SEED, delivery="application")
+    assert outcome.committed > 100
+    assert (outcome.lost, outcome.wrong) == (0, 0), outcome
+
+
+@pytest.mark.timeout(180)
+def test_given_brokers_killed_then_broker_delivery_does_lose_and_so_the_other_proves_something(tmp_path: Path) -> None:
+    outcome = campaigns.kill_broker(tmp_path, kills=4, seed=SEED, delivery="broker")
+    assert outcome.lost > 0, outcome
+    assert outcome.wrong == 0, outcome
+
+
+@pytest.mark.timeout(180)
+def test_given_receivers_killed_then_the_other_of_the_group_loses_nothing(tmp_path: Path) -> None:
+    outcome = campaigns.kill_receivers(tmp_path, kills=3, seed=SEED)
+    assert (outcome.lost, outcome.wrong) == (0, 0), outcome
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_given_a_network_fault_then_nothing_is_lost_and_it_goes_on(tmp_path: Path, fault: Fault) -> None:
+    outcome = campaigns._network_fault(tmp_path, fault, "publish", SEED, per_s=100, hold_s=0.6)
+    assert (outcome.lost, outcome.wrong) == (0, 0), outcome
+    assert outcome.notes["resumed_s"] != "never", outcome
