@@ -195,7 +195,7 @@ def kill_agents(
 
 
 def kill_broker(folder: Path, *, kills: int, seed: int, delivery: str, per_s: float = 200) -> Outcome:
-    """Kill Mosquitto under load, with a receiver that is away now and then, so that the broker has something to lose."""
+    """Kill Mosquitto under load while the receiver is away now and then, so that the broker has something to lose."""
     choose, began_s = random.Random(seed), time.monotonic()
     with Mosquitto(folder / "broker", BROKER_LINES) as broker:
         victim = Victim(folder / "v", "pole-0", broker.port, delivery)
@@ -250,14 +250,9 @@ def network_faults(folder: Path, *, seed: int, per_s: float = 100, hold_s: float
 def _network_fault(folder: Path, fault: Fault, moment: str, seed: int, per_s: float, hold_s: float) -> Outcome:
     choose, began_s = random.Random(f"{seed}-{fault}-{moment}"), time.monotonic()
     # Where a fault counts bytes, the moment is where it strikes: in CONNECT, in the records, in the PUBACKs.
-    limit = {
-        "connect": choose.randint(1, 60),
-        "publish": choose.randint(400, 6_000),
-        "acknowledge": choose.randint(6_000, 9_000),
-    }
-    toxic = Toxic(
-        fault, delay_s=0.02 if fault == "slicer" else 0.2, limit_bytes=limit[moment], slice_bytes=11, bytes_per_s=30_000
-    )
+    low, high = {"connect": (1, 60), "publish": (400, 6_000), "acknowledge": (6_000, 9_000)}[moment]
+    pause_s = 0.02 if fault == "slicer" else 0.2
+    toxic = Toxic(fault, delay_s=pause_s, limit_bytes=choose.randint(low, high), slice_bytes=11, bytes_per_s=30_000)
     with (
         Mosquitto(folder / "broker", BROKER_LINES) as broker,
         TcpProxy(broker.port, toxic if moment == "connect" else None) as proxy,

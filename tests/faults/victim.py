@@ -51,7 +51,7 @@ def live(orders: Orders, durable: Connection) -> None:
     clock = SystemClock()
     outbox = Outbox(orders.folder / "outbox.sqlite", boot=boot, clock=clock)
     writer = OutboxWriter(outbox, commit_s=COMMIT_S, done_s=COMMIT_S, retry_s=0.1)
-    settings = Mqtt(host="127.0.0.1", port=orders.port, plaintext=True, delivery=orders.delivery, backfill_per_s=5_000)  # type: ignore[arg-type]
+    settings = Mqtt(host="127.0.0.1", port=orders.port, plaintext=True, delivery=orders.delivery, backfill_per_s=5_000)
     link = Link(
         settings,
         device=orders.device,
