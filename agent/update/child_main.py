@@ -27,7 +27,7 @@ from agent.vision.families import Outputs
 from agent.vision.model_file import ModelFile, read_model
 
 _NICE: Final = 10  # counting goes first
-_MEMORY_WORDS: Final = ("bad_alloc", "Failed to allocate", "out of memory")
+_MEMORY_WORDS: Final = ("bad_alloc", "Failed to allocate", "out of memory", "bfc_arena")
 
 
 class FiniteEngine:
@@ -93,7 +93,8 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     except UpdateError as error:
         _refuse(answers, error.kind, str(error))
     except ModelError as error:
-        tight = any(word in str(error) for word in _MEMORY_WORDS)
+        told = f"{error} {error.__cause__}"
+        tight = any(word in told for word in _MEMORY_WORDS)
         _refuse(answers, "out_of_memory" if tight else "bad_model", str(error))
     except MemoryError:
         _refuse(answers, "out_of_memory", "it takes more memory than a trial may")
