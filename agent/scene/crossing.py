@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.scene.geometry import Array, Mask
+from agent.scene.geometry import Array, Mask, cross
 from agent.scene.roster import Columns, Sight, cut_by_edge
 from agent.values import Ints
 
@@ -25,8 +25,6 @@ SIGHTINGS: Final = 2
 """So many sightings beyond the band settle a side: one alone may be a false one."""
 MOVED_SHARE: Final = 0.2
 """An edge, or the middle, of a box has moved when it did so by this share of its foot's way."""
-REACH_S: Final = 3.0
-"""A track further from every line than its last step would bring it in this time did not vanish at one."""
 NEAR_BANDS: Final = 6.0
 """Further from every line than so many bands, nothing is decided about a track."""
 STEADY_S: Final = 0.8
@@ -37,6 +35,8 @@ STEADY_BANDS: Final = 2.0
 """… to within so many bands."""
 GOES_ON_S: Final = 0.6
 """Something in steady motion that vanished so shortly before a line went over it: it was hidden, not gone."""
+REACH_S: Final = 2 * GOES_ON_S
+"""A track further from every line than it could have come in this time did not vanish at one."""
 CREEP: Final = 0.25
 """Below so many box sizes per second across a line, the way something is going is not told by its speed."""
 
@@ -84,7 +84,6 @@ class CrossingWatch:
             passed_s=(np.nan, np.float64, (count,)),
             passed_at=(np.nan, np.float64, (count,)),
             beyond=(0, np.int8, (count,)),  # sightings settled on the other side
-            pace=(0.0, np.float64, (count,)),  # pixels per second across the line while at home
             step=(0.0, np.float64, (count,)),  # pixels per second of the last step
             went=(0, np.int8, (count,)),  # the way of its last crossing
             inherited=(False, np.bool_, ()),  # another track goes on for it
@@ -128,8 +127,8 @@ class CrossingWatch:
         columns, gone = self._columns, sight.gone
         if not len(gone):
             return []
-        step_px = np.abs(columns["step"][gone]) * REACH_S + NEAR_BANDS * LEAST_BAND_PX
-        near = (np.abs(columns["across"][gone]) <= step_px + sight.roster.last_size(gone)[:, np.newaxis]).any(axis=1)
+        reach_px = np.hypot(*sight.roster.velocity(gone).T) * REACH_S + sight.roster.last_size(gone)
+        near = (np.abs(columns["across"][gone]) <= reach_px[:, np.newaxis]).any(axis=1)
         found = []
         for slot in gone[near & ~columns["inherited"][gone]].tolist():
             times, feet = sight.roster.recent(np.array([slot]))
@@ -157,7 +156,8 @@ class CrossingWatch:
         steady &= (speed * -home > 0) & (np.abs(speed) > band / GOES_ON_S)
         left_s = np.where(steady, -across[-1] / np.where(steady, speed, 1.0), np.inf)
         found = []
-        for line in (steady & (left_s <= GOES_ON_S)).nonzero()[0].tolist():
+        hidden = sight.at.mono_s - times[-1] > GOES_ON_S  # else it is still there: only the agent stops
+        for line in (steady & (left_s <= (GOES_ON_S if hidden else 0.0))).nonzero()[0].tolist():
             if left_s[line] > 0 and cut_by_edge(box, sight.size):
                 continue  # it left the picture before the line
             where = fit[0, count + line] + fit[1, count + line] * left_s[line]
@@ -171,9 +171,10 @@ class CrossingWatch:
         for row, slot in sight.heirs:
             across, _ = self._project(sight.feet[row : row + 1])
             home = columns["home"][slot]
-            heading = columns["pace"][slot] * -home > 0
+            speed = cross(self._way, sight.roster.velocity(np.array([slot])))
+            heading = speed * -home > 0
             columns["inherited"][slot] = True
-            if np.any((np.sign(across[0]) == -home) & heading):
+            if np.any((home != 0) & (np.sign(across[0]) != home) & heading):
                 columns.move(np.array([slot]), sight.slots[row : row + 1])
 
     def _crossings(self, slots: Ints, crossed: Mask) -> list[Crossing]:
@@ -209,9 +210,6 @@ class CrossingWatch:
         passed_s = now_s - then_s
         step = np.where(passed_s > 0, (across - old) / np.where(passed_s > 0, passed_s, 1.0), 0.0)
         columns["step"][slots] = step
-        at_home = side == columns["home"][slots]
-        pace = columns["pace"][slots]
-        columns["pace"][slots] = np.where(at_home, (pace + step) / 2, pace)
 
     def _settle(self, slots: Ints, side: NDArray[np.int8], ratio: Array, boxes: Array) -> Mask:
         """Move the home of those who are settled on a new side; returns which of these crossed, shape (n, m)."""

@@ -144,13 +144,13 @@ class Roster:
             path_size=(np.nan, np.float64, (RECENT,)),
         )
 
-    def see(self, tracks: Tracks, at: Instant, size: tuple[int, int]) -> Sight:
+    def see(self, tracks: Tracks, at: Instant, size: tuple[int, int], linger_s: float = LINGER_S) -> Sight:
         """Take in the tracks of one frame. The sight's columns are valid until the next call."""
         boxes = tracks.boxes.astype(np.float64)
         feet = tracks.ground_points().astype(np.float64)
         ids = tracks.ids.tolist()
         fresh = np.array([i not in self._slot_of for i in ids], np.bool_)
-        gone = self._give_up(at.mono_s, tracks)
+        gone = self._give_up(at.mono_s - linger_s, tracks)
         for row in fresh.nonzero()[0].tolist():
             self._assign(ids[row])
         slots = np.array([self._slot_of[i] for i in ids], np.int64)
@@ -188,10 +188,15 @@ class Roster:
         between_s = columns["seen_s"][slots] - columns["slow_s"][slots]
         return then, columns["foot"][slots], np.where(between_s >= SHORTEST_PATH_S, between_s, np.nan)
 
+    def velocity(self, slots: Ints) -> Array:
+        """How each slot's track moved when it was last observed, pixels per second, shape (n, 2); 0 when unknown."""
+        then, last, between_s = self.trail(slots)
+        velocity: Array = np.nan_to_num((last - then) / between_s[:, np.newaxis])
+        return velocity
+
     def finish(self, at: Instant, size: tuple[int, int]) -> Sight:
         """Nobody is seen any more: a sight in which every track is gone."""
-        self._columns["seen_s"][:] = -np.inf
-        return self.see(Tracks.empty(), at, size)
+        return self.see(Tracks.empty(), at, size, linger_s=-np.inf)
 
     def recent(self, slots: Ints) -> tuple[Array, Array]:
         """The last sightings of some slots: times in seconds, shape (n, RECENT), and feet, shape (n, RECENT, 2).
@@ -235,10 +240,10 @@ class Roster:
         self._columns.reset(np.array([slot]))
         self._columns["id"][slot] = track
 
-    def _give_up(self, now_s: float, tracks: Tracks) -> Ints:
+    def _give_up(self, before_s: float, tracks: Tracks) -> Ints:
         """Slots whose tracks were not observed for long; a track the tracker still holds keeps its slot."""
         ids, seen = self._columns["id"], self._columns["seen_s"]
-        stale = ((ids >= 0) & (now_s - seen > LINGER_S)).nonzero()[0]
+        stale: Ints = ((ids >= 0) & (seen < before_s)).nonzero()[0]
         if len(stale):
             stale = stale[~np.isin(ids[stale], tracks.ids)]
         for slot in stale.tolist():
