@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
@@ -78,7 +79,17 @@ class App:
         self.times = StageTimes()
         self.boot = str(uuid4())
         self.detectors = _detectors(config)
-        machine = machine_boot()
+        with ExitStack() as undo:
+            self._build(secrets, clock, undo, loop_files=loop_files)
+            undo.pop_all()
+        for lane in self.lanes:
+            if on_lane is not None:
+                on_lane(lane)
+        self.loop = WatchLoop(self.lanes, self.writer, self.clock, self.times)
+
+    def _build(self, secrets: Secrets, clock: Clock | None, undo: ExitStack, *, loop_files: bool) -> None:
+        """Make what holds files and connections; ``undo`` closes it again when a later part can't be made."""
+        config, machine = self.config, machine_boot()
         self.outbox = Outbox(
             config.state_dir / "outbox.db",
             boot=self.boot,
@@ -86,6 +97,7 @@ class App:
             machine=machine,
             max_bytes=config.outbox.max_mb * 1_000_000,
         )
+        undo.callback(self.outbox.close)
         # Time can't be earlier than what the box already recorded: a Pi wakes without a clock.
         self.clock = clock or SystemClock(not_before_s=self.outbox.newest_s())
         self._started_s = self.clock.now().mono_s
@@ -101,12 +113,9 @@ class App:
             password=None if secrets.mqtt is None else secrets.mqtt.get_secret_value(),
             tls=None if config.mqtt.plaintext else tls_context(config.mqtt.tls),
         )
+        undo.callback(self.link.stop, 0)
         self.writer.on_commit(self.link.wake)
-        self.lanes = self._make_lanes(secrets, loop_files=loop_files)
-        for lane in self.lanes:
-            if on_lane is not None:
-                on_lane(lane)
-        self.loop = WatchLoop(self.lanes, self.writer, self.clock, self.times)
+        self.lanes = self._make_lanes(secrets, undo, loop_files=loop_files)
 
     def start(self) -> None:
         """Start every part, the last of the data's way first, so that nothing waits for its successor."""
@@ -160,7 +169,7 @@ class App:
         ]
         return Liveness(tuple(stuck))
 
-    def _make_lanes(self, secrets: Secrets, *, loop_files: bool) -> list[Lane]:
+    def _make_lanes(self, secrets: Secrets, undo: ExitStack, *, loop_files: bool) -> list[Lane]:
         state = self.outbox.load_state()
         lanes = []
         for camera in self.config.cameras:
@@ -172,7 +181,9 @@ class App:
                 state=state.get(camera.name),
                 times=self.times,
             )
-            lanes.append(Lane(self._source(camera, secrets, loop=loop_files), detector, pipeline))
+            source = self._source(camera, secrets, loop=loop_files)
+            undo.callback(source.close)
+            lanes.append(Lane(source, detector, pipeline))
         return lanes
 
     def _source(self, camera: Camera, secrets: Secrets, *, loop: bool) -> Source:

@@ -42,14 +42,15 @@ def execute(args: argparse.Namespace) -> int:
     app = App(config, secrets)
     app.start()
     notifier.ready()
-    code = _watch(app, notifier, stopping)
-    notifier.stopping()
-    if not app.stop():
-        LOG.warning("not everything ended in time; records that wait are on disk and will be sent after the next start")
-    return code
+    try:
+        return watch(app, notifier, stopping)
+    finally:
+        notifier.stopping()
+        if not app.stop():
+            LOG.warning("not everything ended in time; what waits is on disk and will be sent after the next start")
 
 
-def _watch(app: App, notifier: Notifier, stopping: threading.Event) -> int:
+def watch(app: App, notifier: Notifier, stopping: threading.Event) -> int:
     """Feed the watchdog while every stage lives, and say how the box fares; returns the exit code."""
     health_due_s = time.monotonic()
     while not stopping.wait(_POLL_S):

@@ -1,6 +1,7 @@
 """Runs one command of the command line within the test's own process, and gives back what a shell would see.
 
-The log's handlers are put back afterwards. Never catches more than the exit that the command line itself asks for.
+The handlers of the log and of signals are put back afterwards. Never catches more than the exit that the command
+line itself asks for.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,6 +31,17 @@ class Done:
 
 
 @contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    kept = [signal.getsignal(number) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, kept, strict=True):
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def _own_log() -> Iterator[None]:
     root = logging.getLogger()
     kept, level = root.handlers[:], root.level
@@ -43,7 +56,7 @@ def _own_log() -> Iterator[None]:
 def command(*words: object) -> Done:
     """What `kentongan WORDS` does."""
     out, err = io.StringIO(), io.StringIO()
-    with _own_log(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with _own_signals(), _own_log(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             code = main([str(word) for word in words])
         except SystemExit as asked:

@@ -44,7 +44,7 @@ def test_given_more_cameras_than_time_then_each_gets_the_same_share() -> None:
     room.run_for(20)
     looked = [lane.detections for lane in room.lanes]
     assert sum(looked) == pytest.approx(200, abs=2)
-    assert max(looked) - min(looked) <= 1
+    assert max(looked) - min(looked) <= 2
     assert room.loop.achieved_fps("camera-0") == pytest.approx(2.5, abs=0.2)
 
 
