@@ -55,6 +55,7 @@ LevelOfService: TypeAlias = Literal["A", "B", "C", "D", "E", "F"]
 Scalar: TypeAlias = str | int | float | bool
 Detail: TypeAlias = Scalar | list[Scalar] | dict[str, Scalar] | list[dict[str, Scalar]]
 
+_NO_TIME: Final = "a time is written as 2026-01-01T00:00:00Z, with its zone"  # never repeats what came from outside
 _FROZEN: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -71,12 +72,15 @@ def utc_seconds(text: str | float) -> float:
     Raises:
         ValueError: The text is no RFC 3339 time with a zone.
     """
-    if isinstance(text, int | float):
-        return float(text)
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"the time {text!r} names no zone; end it in Z for UTC")
-    return moment.timestamp()
+    try:
+        if isinstance(text, int | float):
+            return float(text)
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.timestamp()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(_NO_TIME) from error
+    raise ValueError(_NO_TIME)
 
 
 Utc: TypeAlias = Annotated[

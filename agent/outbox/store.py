@@ -37,6 +37,7 @@ from agent.records import ClockState, Record, RecordKind
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _ROW_BYTES: Final = 120  # a row's columns beside its body, and its place in the index
+_PIECE: Final = 1000
 _COLUMNS: Final = (
     "seq, boots.boot, boots.machine, kind, camera, rank, time_s, mono_s, synced, error_ms, models.json, body "
     "FROM records JOIN boots ON boots.id = records.boot LEFT JOIN models ON models.id = records.model"
@@ -153,7 +154,7 @@ class Outbox:
         """Do everything in the batch, or nothing; return the sequence numbers of its records.
 
         Raises:
-            OutboxError: The disk refuses; nothing was done, and the same call may be tried again.
+            OutboxError: The disk refuses; no record was stored, and the same call may be tried again.
         """
         packed = [_Packed.of(record) for record in batch.records]
         if batch == Batch():
@@ -316,11 +317,14 @@ class Outbox:
                 raise OutboxError(f"{self.path}: is damaged again at once ({damage}); replace the disk") from damage
 
     def _commit(self, batch: Batch, packed: list[_Packed]) -> range:
+        if batch.done_through or len(batch.done) > _PIECE:
+            self._forget_in_pieces(batch)
+            batch = replace(batch, done=(), done_through=0)
         total_skipped = sum(batch.skipped.values())
         self._reserve(len(packed) + total_skipped + 64)
         draft = self._ledger
         with transaction(self._db):
-            draft = self._forget(draft, batch)
+            draft = self._forget(draft, batch.done)
             self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", batch.state.items())
             need = sum(len(one.body) + _ROW_BYTES for one in packed) + sum(map(len, batch.state.values()))
             pages = need * 2 // PAGE_BYTES + 8
@@ -337,10 +341,22 @@ class Outbox:
         self._ledger = draft
         return range(first, first + len(packed))
 
-    def _forget(self, draft: _Ledger, batch: Batch) -> _Ledger:
-        gone = self._db.executemany("DELETE FROM records WHERE seq = ?", ((seq,) for seq in batch.done)).rowcount
-        through = self._db.execute("DELETE FROM records WHERE seq <= ?", (batch.done_through,)).rowcount
-        return replace(draft, depth=draft.depth - max(gone, 0) - through)
+    def _forget(self, draft: _Ledger, seqs: Sequence[int]) -> _Ledger:
+        gone = self._db.executemany("DELETE FROM records WHERE seq = ?", ((seq,) for seq in seqs)).rowcount
+        return replace(draft, depth=draft.depth - max(gone, 0))
+
+    def _forget_in_pieces(self, batch: Batch) -> None:
+        """Many rows at once would need as much room in the log as they free: more than a full disk has."""
+        query = "DELETE FROM records WHERE seq IN (SELECT seq FROM records WHERE seq <= ? ORDER BY seq LIMIT ?)"
+        gone = _PIECE
+        while gone == _PIECE:
+            with transaction(self._db):
+                gone = self._db.execute(query, (batch.done_through, _PIECE)).rowcount
+            self._ledger = replace(self._ledger, depth=self._ledger.depth - gone)
+        for start in range(0, len(batch.done), _PIECE):
+            with transaction(self._db):
+                draft = self._forget(self._ledger, batch.done[start : start + _PIECE])
+            self._ledger = draft
 
     def _insert(self, draft: _Ledger, packed: Sequence[_Packed]) -> _Ledger:
         if not packed:

@@ -170,7 +170,7 @@ def judge(
 
 
 def kill_agents(
-    folder: Path, *, kills: int, seed: int, at_once: int = 4, per_s: float = 200, life_s: float = 3.0
+    folder: Path, *, kills: int, seed: int, at_once: int = 8, per_s: float = 25, life_s: float = 8.0
 ) -> Outcome:
     """Kill agents under load at random moments, again and again."""
     choose, began_s = random.Random(seed), time.monotonic()
