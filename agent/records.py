@@ -55,7 +55,7 @@ LevelOfService: TypeAlias = Literal["A", "B", "C", "D", "E", "F"]
 Scalar: TypeAlias = str | int | float | bool
 Detail: TypeAlias = Scalar | list[Scalar] | dict[str, Scalar] | list[dict[str, Scalar]]
 
-_NO_TIME: Final = "a time is written as 2026-01-01T00:00:00Z, with its zone"  # never repeats what came from outside
+_NO_TIME: Final = "a time is written as 2026-01-01T00:00:00Z"  # never repeats what came from outside
 _FROZEN: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -80,7 +80,7 @@ def utc_seconds(text: str | float) -> float:
             return moment.timestamp()
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(_NO_TIME) from error
-    raise ValueError(_NO_TIME)
+    raise ValueError("a time names no zone; end it in Z for UTC")
 
 
 Utc: TypeAlias = Annotated[

@@ -321,7 +321,7 @@ def parse_json(payload: bytes, where: str) -> dict[str, Any]:
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise MessageError(f"{where}: a message of {len(payload)} bytes is refused; {MAX_PAYLOAD_BYTES} are allowed")
     try:
-        plain = json.loads(payload, parse_constant=_refuse_constant)
+        plain = json.loads(payload.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise MessageError(f"{where}: is no JSON message; send one UTF-8 JSON object") from error
     if not isinstance(plain, dict) or _depth(plain) > _MAX_DEPTH:

@@ -6,7 +6,6 @@ what the shared store holds. Run several with one ``group`` and one store to sha
 
 from __future__ import annotations
 
-import json
 import logging
 import ssl
 import threading
@@ -352,6 +351,6 @@ def _faulty(address: Address, payload: bytes, fault: str) -> Arrival:
         kind=address.leaf,
         camera=address.camera,
         time_s=time_s,
-        json=json.dumps(plain, separators=(",", ":"), ensure_ascii=False),
+        json=payload.decode(),
         fault=fault[:1000],
     )
