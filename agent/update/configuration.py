@@ -1,0 +1,307 @@
+"""Takes a box's lines, zones and levels from one signed configuration to the next, on trial, with a way back.
+
+What is on trial is never what the next start begins with: only a configuration under which the box kept its broker
+is put in charge. Pulling the plug is therefore always a way back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Protocol
+
+from agent.clock import Clock
+from agent.config.load import load_config
+from agent.config.schema import Config
+from agent.errors import KentonganError
+from agent.update.durable import Disk
+from agent.update.offer import Box, ConfigurationOffer, read_custom, why_not_this_box
+from agent.update.patch import apply_patch, parse_patch
+from agent.update.refusal import Kind, UpdateError, from_os_error
+from agent.update.repository import Repository, Signed
+from agent.update.slot import ATTEMPTS, Candidate, Held, Slot, SlotFile
+from agent.update.status import UpdateStatus
+from agent.update.store import ModelStore
+
+_log = logging.getLogger(__name__)
+
+CONFIGURATION: Final = "configuration"
+LARGEST_BYTES: Final = 1_000_000
+
+
+class ConfigurationHost(Protocol):
+    """The running box, as far as it concerns its configuration."""
+
+    def apply(self, config: Config) -> None:
+        """Go on with this configuration.
+
+        Raises:
+            KentonganError: It can't; the box goes on with what it had.
+        """
+        ...
+
+    def broker_connected(self) -> bool:
+        """Whether the broker answers now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmRules:
+    """When a configuration has proved itself.
+
+    Attributes:
+        connected_s: The broker must have been there so long without a break.
+        most_s: After so long without that, the box returns.
+    """
+
+    connected_s: float = 60.0
+    most_s: float = 300.0
+
+
+@dataclass(slots=True)
+class _OnTrial:
+    """A configuration that runs and is not in charge yet."""
+
+    since_s: float
+    connected_since_s: float | None
+
+
+class ConfigurationUpdater:
+    """The updater of the box's configuration; see :class:`agent.update.service.Stepping`.
+
+    Args:
+        file: The installer's configuration.
+        folder: Where signed ones are kept.
+        repository: Where they come from.
+        host: The running box.
+        box: What the rules know of this box.
+        clock: The time.
+        disk: How files are made durable.
+        rules: When one has proved itself.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        folder: Path,
+        repository: Repository,
+        host: ConfigurationHost,
+        box: Box,
+        clock: Clock,
+        disk: Disk,
+        rules: ConfirmRules | None = None,
+    ) -> None:
+        self._installed = file
+        self._store = ModelStore(folder / "configurations", disk)
+        self._file = SlotFile(folder / "slots" / f"{CONFIGURATION}.json", disk)
+        self._slot = self._file.load()
+        self._repository = repository
+        self._host = host
+        self._box = box
+        self._clock = clock
+        self._rules = rules or ConfirmRules()
+        self._trial: _OnTrial | None = None
+        self._steps = {"downloading": self._download, "verifying": self._verify, "trial": self._try}
+
+    def at_start(self) -> Config:
+        """The configuration to start with.
+
+        Raises:
+            ConfigError: Not even the installer's is right.
+        """
+        self._trial = None
+        return self._in_charge()
+
+    @property
+    def busy(self) -> bool:
+        """Whether :meth:`step` has something to do now."""
+        return self._slot.under_way
+
+    @property
+    def needs_repository(self) -> bool:
+        """Whether the next step downloads."""
+        return self._slot.state == "downloading"
+
+    @property
+    def checked_utc_s(self) -> float:
+        """When the repository last answered well; 0 if never."""
+        return self._slot.checked_utc_s or 0.0
+
+    def status(self) -> UpdateStatus:
+        """Where it stands."""
+        return self._slot.status(CONFIGURATION)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def consider(self) -> None:
+        """Look for a configuration for this device, or else for one of its groups."""
+        if self.busy:
+            return
+        try:
+            found = self._find()
+        except UpdateError as error:
+            self.tell(error)
+            return
+        with self._noting_the_disk():
+            slot = self._slot.checked(self._utc_s())
+            if found is None:
+                self._save(slot)
+                return
+            against = self._against(*found)
+            if against is not None:
+                self._save(slot.told(*against))
+            elif slot.in_charge is not None and slot.in_charge.sha256 == found[0].sha256:
+                self._save(slot)
+            else:
+                self._begin(slot, *found)
+
+    def tell(self, error: UpdateError) -> None:
+        """Something kept the repository away."""
+        with self._noting_the_disk():
+            if self.needs_repository:
+                self._save(self._slot.abandoned(error.kind, str(error), self._utc_s()))
+            elif not self.busy:
+                self._save(self._slot.told(error.kind, str(error)))
+
+    def step(self) -> None:
+        """Do the next step."""
+        with self._noting_the_disk():
+            if do := self._steps.get(self._slot.state):
+                do()
+
+    def _find(self) -> tuple[Signed, ConfigurationOffer] | None:
+        paths = [f"configuration/device/{self._box.device}.yaml"]
+        paths += [f"configuration/group/{group}.yaml" for group in self._box.groups]
+        for path in paths:
+            signed = self._repository.find(path)
+            if signed is not None:
+                return signed, read_custom(ConfigurationOffer, signed.custom, path)
+        return None
+
+    def _against(self, signed: Signed, offer: ConfigurationOffer) -> tuple[Kind, str] | None:
+        held = self._slot.in_charge
+        if held is not None and held.name == signed.path and offer.serial < held.serial:
+            return "downgrade", f"{signed.path} has number {offer.serial}, below {held.serial} that is in charge"
+        block = self._slot.block_of(signed.sha256)
+        if block is not None and not (offer.again and offer.serial > block.serial):
+            return "known_bad", f"{signed.path} is not tried again: {block.detail}"
+        return why_not_this_box(offer.rollout, self._box, f"{signed.path}/{offer.serial}")
+
+    def _begin(self, slot: Slot, signed: Signed, offer: ConfigurationOffer) -> None:
+        held = Held(name=signed.path, version=str(offer.serial), sha256=signed.sha256, serial=offer.serial)
+        begun = slot.begun(Candidate(model=held, family="", target=signed.path), self._utc_s())
+        if signed.length > LARGEST_BYTES:
+            begun = begun.refused("too_big", f"{signed.path} has {signed.length / 1e6:.0f} MB", self._utc_s())
+        self._save(begun)
+
+    def _download(self) -> None:
+        held = self._candidate()
+        try:
+            signed = self._repository.find(held.name)
+            if signed is None or signed.sha256 != held.sha256:
+                raise UpdateError("vanished", f"{held.name} is no longer on offer as it was")  # noqa: TRY301 - one way out
+            if not self._store.has(held.sha256):
+                self._repository.download(signed, self._store.path(held.sha256))
+        except UpdateError as error:
+            self._save(self._slot.abandoned(error.kind, str(error), self._utc_s()))
+        else:
+            self._save(self._slot.to("verifying", self._utc_s()))
+
+    def _verify(self) -> None:
+        try:
+            self._read(self._candidate())
+        except UpdateError as error:
+            self._refuse(error.kind, str(error))
+        else:
+            self._save(self._slot.to("trial", self._utc_s()))
+
+    def _try(self) -> None:
+        if self._trial is None:
+            self._begin_trial()
+        else:
+            self._follow_trial(self._trial)
+
+    def _begin_trial(self) -> None:
+        if self._slot.attempts >= ATTEMPTS:
+            self._refuse("crashed", f"the box went down in {self._slot.attempts} trials of it")
+            return
+        if not self._host.broker_connected():
+            return  # nothing could be proved now; the trial waits
+        self._save(self._slot.to("trial", self._slot.since_utc_s, attempts=self._slot.attempts + 1))
+        try:
+            self._host.apply(self._read(self._candidate()))
+        except UpdateError as error:
+            self._refuse(error.kind, str(error))
+        except KentonganError as error:
+            self._refuse("bad_configuration", str(error))
+        else:
+            self._trial = _OnTrial(self._clock.now().mono_s, None)
+
+    def _follow_trial(self, trial: _OnTrial) -> None:
+        now_s = self._clock.now().mono_s
+        if not self._host.broker_connected():
+            trial.connected_since_s = None
+        elif trial.connected_since_s is None:
+            trial.connected_since_s = now_s
+        since_s = trial.connected_since_s
+        if since_s is not None and now_s - since_s >= self._rules.connected_s:
+            self._trial = None
+            self._save(self._slot.committed(self._utc_s()).proven())
+            self._tidy()
+        elif now_s - trial.since_s >= self._rules.most_s:
+            self._trial = None
+            self._refuse("broker_lost", "the box lost its broker under it")
+            self._host.apply(self._in_charge())
+
+    def _refuse(self, kind: Kind, why: str) -> None:
+        _log.warning("the signed configuration is refused (%s): %s", kind, why)
+        self._save(self._slot.refused(kind, why, self._utc_s()))
+        self._tidy()
+
+    def _in_charge(self) -> Config:
+        held = self._slot.in_charge
+        if held is not None:
+            try:
+                return self._read(held)
+            except UpdateError as error:
+                _log.warning("the signed configuration can't be used: %s", error)
+                self._slot = replace(self._slot.rolled_back(error.kind, str(error), self._utc_s()), previous=None)
+                with self._noting_the_disk():
+                    self._file.save(self._slot)
+        return load_config(self._installed)
+
+    def _read(self, held: Held) -> Config:
+        patch = parse_patch(self._store.read(held.sha256), held.name)
+        return apply_patch(self._installed.read_text(encoding="utf-8"), patch, self._installed)
+
+    def _candidate(self) -> Held:
+        if self._slot.candidate is None:
+            raise UpdateError("vanished", "the update of the configuration has lost its candidate")
+        return self._slot.candidate.model
+
+    def _save(self, slot: Slot) -> None:
+        if slot != self._slot:
+            self._file.save(slot)
+            self._slot = slot
+
+    def _tidy(self) -> None:
+        try:
+            self._store.keep_only(self._slot.kept())
+        except OSError as error:
+            _log.warning("old configurations can't be removed: %s", error)
+
+    @contextmanager
+    def _noting_the_disk(self) -> Iterator[None]:
+        """A disk that refuses keeps everything where it is, and says so; the next step tries again."""
+        try:
+            yield
+        except OSError as error:
+            refusal = from_os_error(error, "updating the configuration")
+            self._slot = self._slot.told(refusal.kind, str(refusal))
+
+    def _utc_s(self) -> float:
+        return self._clock.now().utc_s
