@@ -12,7 +12,7 @@ from pathlib import Path as FilePath
 from typing import Final
 
 from agent.config.fault import Path
-from agent.config.schema import Camera, Config, Model
+from agent.config.schema import Camera, Config, Line, Model, Zone
 from agent.config.secrets import exposed_passwords, load_secrets
 from agent.errors import ConfigError, ModelError, SourceError
 from agent.mqtt.credentials import plaintext_warning, tls_context
@@ -172,16 +172,16 @@ def _source(camera: Camera, path: Path) -> Iterator[Finding]:
 def _classes(camera: Camera, path: Path, model: ModelDescription) -> Iterator[Finding]:
     """A line for a class that the model never says would silently count nothing."""
     known = {user.label for user in model.classes if user is not None}
-    kinds = (("lines", camera.lines), ("zones", camera.zones))
-    for key, what in ((key, what) for key, parts in kinds for what in enumerate(parts)):
-        number, part = what
+    lines: list[tuple[Path, Line | Zone]] = [((*path, "lines", n), line) for n, line in enumerate(camera.lines)]
+    zones: list[tuple[Path, Line | Zone]] = [((*path, "zones", n), zone) for n, zone in enumerate(camera.zones)]
+    for place, part in (*lines, *zones):
         missing = [name for name in part.classes or () if name not in known]
         if missing:
             none_left = len(missing) == len(part.classes or ())
             wrong = f"{part.name} watches {', '.join(missing)}, which model {model.name} never says"
             hint = f"write some of {', '.join(sorted(known))}, or use another model"
             level = Level.ERROR if none_left else Level.WARNING
-            yield Finding(level, (*path, key, number, "classes"), wrong, hint)
+            yield Finding(level, (*place, "classes"), wrong, hint)
 
 
 def _scene(camera: Camera, path: Path) -> Iterator[Finding]:
