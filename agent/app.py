@@ -141,6 +141,8 @@ class App:
         left = self.link.stop(max(0.2, end_s - time.monotonic() - 0.5))
         ended = self.writer.stop(max(0.2, end_s - time.monotonic()))
         self.outbox.close()
+        for closer in closers:
+            closer.join(max(0.0, end_s - time.monotonic()))
         return flushed and left and ended and not self.loop.is_alive()
 
     def publish_health(self) -> Health:

@@ -8,13 +8,13 @@ import cv2
 
 from agent.config.load import load_config
 from agent.config.schema import Model
-from agent.errors import ConfigError
 from agent.ops.assets import default_model
 from agent.records import ModelRef
 from agent.vision.describe import ForeignModel
 from agent.vision.description import ModelDescription
 from agent.vision.detector import Detector, open_detector
 from agent.vision.engine import EngineOptions
+from agent.vision.labels import NAMED_LISTS
 
 
 def model_ref(description: ModelDescription) -> ModelRef:
@@ -36,6 +36,11 @@ def open_configured(model: Model, *, threads: int = 0) -> Detector:
     return open_detector(model.file, foreign=foreign, options=options, score=model.score, nms_iou=model.nms_iou)
 
 
+def labels_of(text: str) -> str | tuple[str, ...]:
+    """Labels as a command line gives them: the name of a known list, or the names of the outputs in order."""
+    return text if text in NAMED_LISTS else tuple(word.strip() for word in text.split(","))
+
+
 def detector_for(
     name: str, config: Path | None, *, model: Path | None = None, labels: str | None = None, threads: int = 0
 ) -> Detector:
@@ -47,9 +52,7 @@ def detector_for(
     """
     configured = {} if config is None else load_config(config).models
     if model is not None:
-        words = tuple(labels.split(",")) if labels and "," in labels else labels
-        if isinstance(words, str) and words != "coco":
-            raise ConfigError(f"--labels {words!r} names no list of labels; write coco, or names with commas between")
+        words = None if labels is None else labels_of(labels)
         chosen = Model.model_validate({"file": model, "labels": words})
     else:
         chosen = configured.get(name) or Model(file=default_model())

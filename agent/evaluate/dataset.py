@@ -136,29 +136,41 @@ def _from_folders(data: Path, split: str) -> Dataset:
         if not label.is_file():
             faults.append(f"{label}: missing for {picture.name}")
             continue
-        words = [line.split() for line in label.read_text(encoding="utf-8").splitlines() if line.strip()]
-        rows.append((_Place(picture), _truth(words, f"{label}", faults)))
+        rows.append((_Place(picture), _truth(_numbered(_read(label)), f"{label}:", faults)))
     return _judged(data.name, rows, faults)
 
 
 def _from_lines(file: Path, split: str, video: Path | None) -> Dataset:
     faults: list[str] = []
-    rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    rows: dict[_Place, Truth] = {}
+    for number, line in enumerate(_read(file).splitlines(), 1):
         try:
             row = json.loads(line)
             if row.get("split", split) != split:
                 continue
-            place = video if video is not None else file.parent / row["video"]
-            boxes, frame = row["boxes"], int(row["frame"])
+            place = _Place(video if video is not None else file.parent / row["video"], int(row["frame"]))
+            boxes = list(enumerate(row["boxes"], 1))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             faults.append(f"{file}:{number}: no row of frame, boxes and video ({type(error).__name__}: {error})")
             continue
-        if not place.is_file():
-            faults.append(f"{file}:{number}: there is no video {place}; name it with --video")
-            continue
-        rows.append((_Place(place, frame), _truth(boxes, f"{file}:{number}", faults)))
-    return _judged(file.parent.name if file.name == "labels.jsonl" else file.stem, rows, faults)
+        if not place.file.is_file():
+            faults.append(f"{file}:{number}: there is no video {place.file}; name it with --video")
+        elif place in rows:
+            faults.append(f"{file}:{number}: frame {place.frame} of {place.file.name} was already labelled above")
+        else:
+            rows[place] = _truth(boxes, f"{file}:{number}: box ", faults)
+    return _judged(file.parent.name if file.name == "labels.jsonl" else file.stem, list(rows.items()), faults)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{file} can't be read as text: {error}; write it again") from error
+
+
+def _numbered(text: str) -> list[tuple[int, list[str]]]:
+    return [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
 def _judged(name: str, rows: list[tuple[_Place, Truth]], faults: list[str]) -> Dataset:
@@ -170,18 +182,19 @@ def _judged(name: str, rows: list[tuple[_Place, Truth]], faults: list[str]) -> D
     return Dataset(name, rows)
 
 
-def _truth(rows: Iterable[Iterable[object]], where: str, faults: list[str]) -> Truth:
+def _truth(rows: Iterable[tuple[int, object]], where: str, faults: list[str]) -> Truth:
+    """Numbered boxes as columns; what can't be one is added to the faults."""
     boxes, classes = [], []
-    for index, row in enumerate(rows, 1):
+    for number, row in rows:
         try:
-            user, x, y, width, height = (float(value) for value in row)  # type: ignore[arg-type]
-            RoadUser(int(user))
+            user, x, y, width, height = (float(value) for value in row)  # type: ignore[attr-defined]
+            road_user = RoadUser(user)  # type: ignore[arg-type]
         except (ValueError, TypeError):
-            faults.append(f"{where}: box {index} is not a class from 0 to 6 and four numbers: {list(row)}")
+            faults.append(f"{where}{number}: not a class from 0 to 6 and four numbers: {row}")
             continue
         if not (0 < width <= 1.01 and 0 < height <= 1.01 and -0.01 <= x <= 1.01 and -0.01 <= y <= 1.01):
-            faults.append(f"{where}: box {index} lies outside the picture: {x} {y} {width} {height}")
+            faults.append(f"{where}{number}: lies outside the picture: {x} {y} {width} {height}")
             continue
         boxes.append((x - width / 2, y - height / 2, x + width / 2, y + height / 2))
-        classes.append(int(user))
+        classes.append(int(road_user))
     return Truth(np.array(boxes, np.float32).reshape(-1, 4), np.array(classes, np.int64))

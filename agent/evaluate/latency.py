@@ -47,9 +47,13 @@ def measure(model: Path, foreign: ForeignModel, threads: int, runs: int = RUNS) 
         ModelError: The model can't be run there.
     """
     command = [sys.executable, "-m", __name__, str(model), str(threads), str(runs), json.dumps(asdict(foreign))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(f"{model}: measuring its speed took more than {_TIMEOUT_S} s; give fewer --runs") from error
     if done.returncode != 0:
-        raise ModelError(f"{model}: measuring its speed failed: {done.stderr.strip().splitlines()[-1:]}")
+        why = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+        raise ModelError(f"{model}: measuring its speed failed: {why}; try `kentongan models inspect` on it")
     return Latency(**json.loads(done.stdout))
 
 

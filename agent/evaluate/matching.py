@@ -89,10 +89,9 @@ def curve_of(
     for picture in pictures:
         asked, ignored, found = _of(picture, subject, low_px, high_px)
         objects += len(asked)
-        scores.append(found.scores)
         hit, kept = _match(asked, ignored, found)
         hits.append(hit)
-        scores[-1] = found.scores[kept]
+        scores.append(found.scores[kept])
     if objects == 0:
         return Curve(None, None, 0, np.zeros(len(RECALL_POINTS), np.float32))
     order = np.argsort(-np.concatenate(scores), kind="stable")

@@ -96,6 +96,7 @@ def _tile(image: Image, picture: Picture, index: int) -> Image:
         _rectangle(tile, (box * to_pixels - (x0, y0, x0, y0)) * zoom, _RED, 1)
     _rectangle(tile, (picture.truth_boxes[index] * to_pixels - (x0, y0, x0, y0)) * zoom, _GREEN, 2)
     label = CLASS_NAMES[int(picture.truth_classes[index])]
+    tile[:20] //= 3  # white text reads on any street
     cv2.putText(tile, label, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
     return tile
 

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
-from agent.errors import ModelError
-from agent.evaluate.dataset import open_dataset
+from agent.assembly import labels_of
+from agent.errors import ModelError, OutputError
+from agent.evaluate.dataset import Dataset, open_dataset
 from agent.evaluate.evaluation import Verdict, judge, look_at
 from agent.evaluate.latency import RUNS, measure
 from agent.evaluate.pictures import draw_curves, draw_misses
@@ -83,28 +85,39 @@ def _foreign_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _foreign(args: argparse.Namespace) -> ForeignModel:
-    labels = args.labels
-    if labels and "," in labels:
-        labels = tuple(word.strip() for word in labels.split(","))
+    labels = None if args.labels is None else labels_of(args.labels)
     return ForeignModel(family=args.family, labels=labels, color=args.color, scale=args.scale)
 
 
+def _foreign_if_needed(path: Path, args: argparse.Namespace) -> ForeignModel:
+    """What the arguments say, for a file that does not say it itself: candidates of both kinds share one run."""
+    try:
+        read_model(path)
+    except ModelError:
+        return _foreign(args)
+    return ForeignModel()
+
+
 def _list(args: argparse.Namespace) -> int:
-    table = Table("file", "name", "version", "family", "input", "MB", "sha256")
-    default = default_model()
+    rest = (Column(name, overflow="fold") for name in ("name", "version", "family", "input", "MB", "sha256"))
+    table = Table(Column("file", no_wrap=True), *rest)
+    default, refused = default_model(), []
     for folder in (*model_folders(), *args.folder):
         for path in sorted(folder.glob("*.onnx")):
             try:
                 model = read_model(path)
             except ModelError as error:
-                table.add_row(str(path), f"[red]refused: {error}", "", "", "", "", "")
+                refused.append(f"{path.name} is refused: {error}")
                 continue
             said = model.description
             mark = " (default)" if path == default else ""
             size = f"{said.input.width_px}x{said.input.height_px}"
             megabytes = f"{len(model.data) / 1e6:.1f}"
-            table.add_row(path.name + mark, said.name, said.version, said.family, size, megabytes, said.sha256[:12])
+            texts = (path.name + mark, said.name, said.version, said.family, size, megabytes, said.sha256[:12])
+            table.add_row(*map(escape, texts))
     _OUT.print(table)
+    for sentence in refused:
+        _OUT.print(escape(sentence), style="red")
     return 0
 
 
@@ -114,9 +127,9 @@ def _inspect(args: argparse.Namespace) -> int:
     if args.json:
         _OUT.print_json(json.dumps(facts))
         return 0
-    table = Table("", str(args.model), show_header=True)
+    table = Table("", escape(str(args.model)), show_header=True)
     for key, value in facts.items():
-        table.add_row(key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        table.add_row(key, escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
     _OUT.print(table)
     return 0
 
@@ -135,24 +148,33 @@ def _evaluate(args: argparse.Namespace) -> int:
     dataset = open_dataset(args.data, split=args.split, video=args.video)
     verdicts = []
     for path in (args.model, *args.versus):
-        foreign = _foreign(args)
+        foreign = _foreign_if_needed(path, args)
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task(f"{path.name} on {dataset.name}", total=len(dataset))
             description, pictures = look_at(path, foreign, dataset, lambda task=task: progress.advance(task))  # type: ignore[misc]
         latencies = tuple(measure(path, foreign, threads, args.runs) for threads in (1, 2)) if args.runs else ()
         verdicts.append(judge(description, dataset.name, pictures, latencies))
         _OUT.print(_table(verdicts[-1]))
+    try:
+        _write_verdicts(args, verdicts, dataset)
+    except OSError as error:
+        raise OutputError(
+            f"{error.filename or args.plots} can't be written: {error.strerror}; choose another"
+        ) from error
+    return 0
+
+
+def _write_verdicts(args: argparse.Namespace, verdicts: list[Verdict], dataset: Dataset) -> None:
     if args.json:
         args.json.write_text(json.dumps([verdict.to_json() for verdict in verdicts], indent=2) + "\n", encoding="utf-8")
     if args.plots:
         args.plots.mkdir(parents=True, exist_ok=True)
         draw_curves(verdicts[0], args.plots / "curves.png")
         draw_misses(verdicts[0], dataset, args.plots / "misses.png")
-    return 0
 
 
 def _table(verdict: Verdict) -> Table:
-    table = Table(title=f"{verdict.model.name} on {verdict.data}, {len(verdict.pictures)} pictures")
+    table = Table(title=escape(f"{verdict.model.name} on {verdict.data}, {len(verdict.pictures)} pictures"))
     for column in ("class", "objects", "AP50", "AP50-95", "small", "medium", "large"):
         table.add_column(column, justify="left" if column == "class" else "right")
     for name, curve in verdict.curves.items():

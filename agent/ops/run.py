@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from agent.app import App
 from agent.config.load import load_config
@@ -43,11 +44,21 @@ def execute(args: argparse.Namespace) -> int:
     app.start()
     notifier.ready()
     try:
-        return watch(app, notifier, stopping)
+        code = watch(app, notifier, stopping)
     finally:
         notifier.stopping()
         if not app.stop():
             LOG.warning("not everything ended in time; what waits is on disk and will be sent after the next start")
+    if any(thread.is_alive() for thread in threading.enumerate() if thread.name.startswith("video-")):
+        _leave(code)
+    return code
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once: a reader that hangs in a camera's native code would be torn down in the middle of it, and abort."""
+    LOG.info("a camera's reader still hangs; left behind")
+    logging.shutdown()
+    os._exit(code)
 
 
 def watch(app: App, notifier: Notifier, stopping: threading.Event) -> int:

@@ -189,7 +189,7 @@ def test_a_model_that_gives_nonsense_in_the_middle_ends_the_replay_and_keeps_wha
         (("--records", "/nowhere/r.jsonl"), 73, "/nowhere/r.jsonl can't be written"),
         (("--plot", "/nowhere/plot.png"), 73, "/nowhere/plot.png can't be written"),
         (("--config", "/nowhere/box.yaml"), 78, "/nowhere/box.yaml"),
-        (("--labels", "cat"), 78, "labels"),
+        (("--labels", "cat"), 65, "the file describes itself"),
     ],
 )
 def test_words_that_make_no_sense_get_one_sentence(folder: Path, words: tuple[str, ...], code: int, part: str) -> None:
