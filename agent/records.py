@@ -262,7 +262,7 @@ class Record:
     """
 
     kind: RecordKind
-    camera: str | None
+    camera: str | None = None
     time: Utc
     clock: ClockState
     model: ModelRef | None = None
