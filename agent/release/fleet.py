@@ -55,7 +55,11 @@ class Fleet:
             book.link = str(content.get("state", "unknown"))
             return
         for status in _statuses(content):
-            book.updates[status.slot] = status
+            self.note(parts[2], status)
+
+    def note(self, device: str, status: UpdateStatus) -> None:
+        """Note where one slot of one box stands."""
+        self.boxes.setdefault(device, BoxBook()).updates[status.slot] = status
 
     def outcomes(self, slot: str) -> Mapping[int, tuple[int, int]]:
         """For each release how many boxes tried it to an end, and how many of those failed it."""

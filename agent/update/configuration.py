@@ -104,6 +104,7 @@ class ConfigurationUpdater:
         self._clock = clock
         self._rules = rules or ConfirmRules()
         self._trial: _OnTrial | None = None
+        self._missed = False
         self._steps = {"downloading": self._download, "verifying": self._verify, "trial": self._try}
 
     def at_start(self) -> Config:
@@ -126,6 +127,11 @@ class ConfigurationUpdater:
         return self._slot.state == "downloading"
 
     @property
+    def wants_check(self) -> bool:
+        """Whether a check was passed over because an update was under way, and no longer is."""
+        return self._missed and not self.busy
+
+    @property
     def checked_utc_s(self) -> float:
         """When the repository last answered well; 0 if never."""
         return self._slot.checked_utc_s or 0.0
@@ -139,6 +145,7 @@ class ConfigurationUpdater:
 
     def consider(self) -> None:
         """Look for a configuration for this device, or else for one of its groups."""
+        self._missed = self.busy
         if self.busy:
             return
         try:
@@ -161,6 +168,7 @@ class ConfigurationUpdater:
 
     def tell(self, error: UpdateError) -> None:
         """Something kept the repository away."""
+        self._missed = False
         with self._noting_the_disk():
             if self.needs_repository:
                 self._save(self._slot.abandoned(error.kind, str(error), self._utc_s()))

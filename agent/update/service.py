@@ -45,6 +45,11 @@ class Stepping(Protocol):
         ...
 
     @property
+    def wants_check(self) -> bool:
+        """Whether a release was passed over because another was under way, and no longer is."""
+        ...
+
+    @property
     def checked_utc_s(self) -> float:
         """When the repository last answered well; 0 if never."""
         ...
@@ -162,7 +167,7 @@ class UpdateService:
             Seconds until there may be more to do.
         """
         now_s = self._clock.now().mono_s
-        if self._asked.is_set():
+        if self._asked.is_set() or any(one.wants_check for one in self._all):
             self._asked.clear()
             self._schedule.at_once()
         if self._schedule.due(now_s) or (not self._fresh and any(one.needs_repository for one in self._all)):

@@ -128,6 +128,7 @@ class SlotUpdater:
         self._eyes: Eyes | None = None
         self._shadow: Shadow | None = None
         self._present: Present | None = None
+        self._missed = False
         self._usual = Usual(None, None, plan.budget_s)
         self._began_s = parts.clock.now().mono_s
         self._steps: Mapping[str, Callable[[], None]] = {
@@ -185,6 +186,11 @@ class SlotUpdater:
         return self._slot.state == "downloading"
 
     @property
+    def wants_check(self) -> bool:
+        """Whether a release was passed over because another was under way, and no longer is."""
+        return self._missed and not self.busy
+
+    @property
     def checked_utc_s(self) -> float:
         """When the repository last answered well; 0 if never."""
         return self._slot.checked_utc_s or 0.0
@@ -206,6 +212,7 @@ class SlotUpdater:
         except UpdateError as error:
             self.tell(error)
             return
+        self._missed = choice.take is not None and self.busy
         with self._noting_the_disk():
             if choice.retract is not None:
                 self._retract(choice.retract)
@@ -218,6 +225,7 @@ class SlotUpdater:
 
     def tell(self, error: UpdateError) -> None:
         """Something kept the repository away; an update under way goes on unless it needs it."""
+        self._missed = False
         with self._noting_the_disk():
             if self.needs_repository:
                 self._save(self._slot.abandoned(error.kind, str(error), self._utc_s()))

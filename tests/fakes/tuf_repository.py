@@ -196,6 +196,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     box: RepositoryServer
     protocol_version = "HTTP/1.1"
     timeout = 10
+    disable_nagle_algorithm = True  # head and body are two packets, and a delayed acknowledgement costs 40 ms
 
     def do_GET(self) -> None:
         box, mood = self.box, self.box.mood
