@@ -75,6 +75,7 @@ class CrossingWatch:
         count = len(lines)
         self._columns = Columns(
             home=(0, np.int8, (count,)),  # the side it belongs to; 0 before the first sighting
+            seen=(0, np.int8, (count,)),  # sightings there, as far as they matter
             depth=(0.0, np.float64, (count,)),  # how far from the line it was settled there, in bands
             anchor=(0.0, np.float64, (count, 4)),  # its box then
             side=(0, np.int8, (count,)),  # of the last sighting not exactly on the line
@@ -150,7 +151,7 @@ class CrossingWatch:
         count = len(self._size)
         place, speed = fit[0, :count], fit[1, :count]
         box = sight.roster.last_box(np.array([slot]))[0]
-        band = max(LEAST_BAND_PX, BAND * float(np.sqrt(np.prod(box[2:] - box[:2]))))
+        band = max(LEAST_BAND_PX, BAND * float(np.sqrt(_areas(box))))
         home = columns["home"][slot]
         steady = (np.abs(across[-1] - place) <= STEADY_BANDS * band) & (columns["depth"][slot] >= 1)
         steady &= (speed * -home > 0) & (np.abs(speed) > band / GOES_ON_S)
@@ -222,12 +223,16 @@ class CrossingWatch:
         away &= self._really_moved(columns["anchor"][slots], boxes)
         beyond = np.where(away, columns["beyond"][slots] + 1, 0).astype(np.int8)
         moved = beyond >= SIGHTINGS
-        crossed: Mask = moved & (net * side > 0)
+        # One sighting at home may be a false one, unless it goes on the way it came.
+        goes_on = columns["step"][slots] * side > CREEP * np.sqrt(_areas(boxes))[:, np.newaxis]
+        crossed: Mask = moved & (net * side > 0) & ((columns["seen"][slots] >= SIGHTINGS) | goes_on)
         settled = new | deep | moved
         columns["home"][slots] = np.where(new | moved, side, home)
         columns["depth"][slots] = np.where(new | moved, ratio, np.where(at_home, np.maximum(depth, ratio), depth))
         columns["net"][slots] = np.where(settled, 0, net)
         columns["beyond"][slots] = np.where(moved, 0, beyond)
+        seen = np.minimum(columns["seen"][slots] + at_home, SIGHTINGS)
+        columns["seen"][slots] = np.where(moved, SIGHTINGS, np.where(new, 1, seen))
         columns["anchor"][slots] = np.where(settled[..., np.newaxis], boxes[:, np.newaxis], columns["anchor"][slots])
         return crossed
 
@@ -245,3 +250,9 @@ class CrossingWatch:
         middle = np.maximum(np.abs(x), np.abs(y)) >= least
         moved: Mask = (edges >= 3) | ((edges == 2) & middle)
         return moved
+
+
+def _areas(boxes: Array) -> Array:
+    """The areas of boxes, shape (..., 4), at least one square pixel."""
+    area: Array = np.maximum((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]), 1.0)
+    return area

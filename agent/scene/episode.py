@@ -20,7 +20,7 @@ class Episode:
     Args:
         setting: Which camera.
         kind: Of event.
-        where: Zone or line.
+        where: Zone or line; ``None`` for the camera as a whole.
         enter_s: How long the condition must hold before the event starts.
         leave_s: How long it must be over before the event ends.
         update_s: Updates come no faster than this.
@@ -32,7 +32,7 @@ class Episode:
         self,
         setting: Setting,
         kind: EventKind,
-        where: str,
+        where: str | None,
         *,
         enter_s: float,
         leave_s: float,
@@ -56,7 +56,7 @@ class Episode:
         return self._since_s is not None
 
     @property
-    def where(self) -> str:
+    def where(self) -> str | None:
         """The zone or line."""
         return self._where
 

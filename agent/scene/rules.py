@@ -20,6 +20,7 @@ from agent.scene.roster import as_state
 from agent.scene.rule import Rule, Setting
 from agent.scene.speed import Pace
 from agent.scene.stopped import StoppedVehicle
+from agent.scene.tamper import CameraTampered
 from agent.scene.wrong_way import WrongWay
 from agent.scene.zones import Zones
 
@@ -44,6 +45,10 @@ Builder = Callable[[Parts, Mapping[str, Any]], Rule]
 
 def _camera_lost(parts: Parts, state: Mapping[str, Any]) -> Rule:
     return CameraLost(parts.setting, state)
+
+
+def _camera_tampered(parts: Parts, state: Mapping[str, Any]) -> Rule:
+    return CameraTampered(parts.setting, state)
 
 
 def _lines(parts: Parts, state: Mapping[str, Any]) -> Rule:
@@ -75,6 +80,7 @@ def _wrong_way(parts: Parts, state: Mapping[str, Any]) -> Rule:
 
 RULES: Final[Mapping[str, Builder]] = {
     "camera_lost": _camera_lost,
+    "camera_tampered": _camera_tampered,
     "lines": _lines,
     "zones": _zones,
     "congestion": _congestion,

@@ -33,10 +33,15 @@ class View:
     Attributes:
         reasons: What is wrong with it: of ``dark``, ``blurred``, ``covered``, ``moved``; empty when all is well.
         blind: Counting on it would give wrong numbers; nothing is counted until it is over.
+        cause: What was done to the camera, ``covered`` or ``turned`` for instance; empty when nobody did anything,
+            as at nightfall.
+        share: How much of the view that affects, 0 to 1.
     """
 
     reasons: tuple[Reason, ...] = ()
     blind: bool = False
+    cause: str = ""
+    share: float = 0.0
 
 
 LIVE = Link("live")

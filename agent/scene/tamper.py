@@ -1,0 +1,61 @@
+"""The event that somebody tampers with the camera: one from the first sign to the last, whatever the signs are.
+
+What the view shows is judged elsewhere; a picture that stands still or stays away is told by the link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from agent.records import Body, Detail
+from agent.scene.episode import Episode
+from agent.scene.roster import as_state
+from agent.scene.rule import Moment, Setting, State
+
+LEAVE_S: Final = 3.0
+"""How long all must be well before the event ends."""
+
+
+class CameraTampered:
+    """Watches one camera.
+
+    Args:
+        setting: Which.
+        state: What an earlier :meth:`state` gave.
+    """
+
+    def __init__(self, setting: Setting, state: Mapping[str, Any]) -> None:
+        self._wish = setting.camera.tamper
+        self._episode = Episode(
+            setting, "camera_tampered", None, enter_s=0.0, leave_s=LEAVE_S, update_s=1.0, state=as_state(state)
+        )
+        self._lost_since_s: float | None = None
+
+    def state(self) -> State:
+        """The open event."""
+        return self._episode.state()
+
+    def step(self, moment: Moment) -> list[Body]:
+        """Start, update or end the event as view and link say."""
+        if not self._wish.enabled:
+            return []
+        details = self._sign(moment)
+        if details is None and moment.link.state in {"lost", "connecting"}:
+            return []  # nothing is known, so nothing is over
+        return list(self._episode.feed(moment.at, details, severity="alarm"))
+
+    def _sign(self, moment: Moment) -> dict[str, Detail] | None:
+        link = moment.link.state
+        if link != "lost":
+            self._lost_since_s = None
+        if link == "frozen":
+            return {"cause": "frozen"}
+        if link == "lost" and self._wish.unplugged:
+            if self._lost_since_s is None:
+                self._lost_since_s = moment.at.mono_s
+            gone_s = moment.at.mono_s - self._lost_since_s
+            return {"cause": "unplugged"} if gone_s >= self._wish.unplugged_after_s else None
+        if moment.view.cause and link == "live":
+            return {"cause": moment.view.cause, "share": round(moment.view.share, 1)}
+        return None
