@@ -59,22 +59,30 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
+def put_back(path: Path, aside: Path) -> None:
+    """Undo :func:`set_aside`, because no new store could be made: it will be tried again."""
+    for old, new in zip(files_of(path), files_of(aside), strict=True):
+        old.unlink(missing_ok=True)
+        if new.exists():
+            new.replace(old)
+
+
 def salvage(aside: Path, db: sqlite3.Connection) -> list[tuple[int, int]]:
     """Copy every row and state that can still be read into a new database.
 
     Returns:
         The sequence numbers that were saved, as ranges.
+
+    Raises:
+        sqlite3.Error: The new database can't be written. What can't be read from the old one is only logged.
     """
     saved: list[tuple[int, int]] = []
-    try:
-        with closing(sqlite3.connect(f"file:{aside}?mode=ro", uri=True)) as old:
-            for table in ("boots", "models", "state", "meta"):
-                _copy_table(old, db, table)
-            for direction in ("ASC", "DESC"):
-                for rows in _batches(old, direction, saved):
-                    saved = joined([*saved, *_insert(db, rows)])
-    except sqlite3.Error as error:
-        _log.warning("%s: nothing more can be read from it (%s)", aside, error)
+    with closing(sqlite3.connect(f"file:{aside}?mode=ro", uri=True)) as old:
+        for table in ("boots", "models", "state", "meta"):
+            _copy_table(old, db, table)
+        for direction in ("ASC", "DESC"):
+            for rows in _batches(old, direction, saved):
+                saved = joined([*saved, *_insert(db, rows)])
     return saved
 
 
@@ -83,10 +91,11 @@ def _copy_table(old: sqlite3.Connection, db: sqlite3.Connection, table: str) -> 
     insert = f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * width)})"  # noqa: S608 - names from a fixed list
     try:
         rows = old.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - the same
-        with transaction(db):
-            db.executemany(insert, rows)
     except sqlite3.DatabaseError as error:
         _log.warning("the table %s of the damaged outbox can't be read (%s)", table, error)
+        return
+    with transaction(db):
+        db.executemany(insert, rows)
 
 
 def _batches(old: sqlite3.Connection, direction: str, saved: list[tuple[int, int]]) -> Iterator[list[_Raw]]:

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 
 from agent.clock import Clock
 from agent.errors import OutboxError
-from agent.outbox.damage import continued, salvage, set_aside
+from agent.outbox.damage import continued, put_back, salvage, set_aside
 from agent.outbox.database import (
     PAGE_BYTES,
     DamagedError,
@@ -269,14 +269,18 @@ class Outbox:
         self._shut()
         with translated(self.path):
             aside = set_aside(self.path)
-            self.notice = (
-                f"{self.path}: was damaged ({damage}) and set aside as {aside.name}; "
-                "what could be read was kept, the rest is reported as a gap; check the disk"
-            )
-            _log.error("%s", self.notice)
-            self._connect()
-            saved = salvage(aside, self._db)
-            self._resume(sound=False, saved=saved)
+            try:
+                self._connect()
+                self._resume(sound=False, saved=salvage(aside, self._db))
+            except BaseException:
+                self._shut()
+                put_back(self.path, aside)
+                raise
+        self.notice = (
+            f"{self.path}: was damaged ({damage}) and set aside as {aside.name}; "
+            "what could be read was kept, the rest is reported as a gap; check the disk"
+        )
+        _log.error("%s", self.notice)
 
     def _resume(self, *, sound: bool, saved: list[tuple[int, int]]) -> None:
         """Find where numbering goes on, tell of what is lost, and prune what nothing refers to."""

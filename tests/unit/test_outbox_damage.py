@@ -13,9 +13,10 @@ import pytest
 from agent.errors import OutboxError
 from agent.outbox import Outbox
 from agent.outbox.damage import Continued, continued
-from agent.outbox.database import files_of
+from agent.outbox.database import DamagedError, files_of
 from agent.outbox.mark import BLOCK, Mark
 from agent.outbox.rows import pack
+from agent.outbox.store import _without
 from agent.records import GapBody, load
 from tests.fakes.clock import ManualClock
 from tests.fakes.records import count_record
@@ -95,14 +96,7 @@ def test_given_damaged_pages_then_rows_and_state_that_can_be_read_survive(opened
 def test_given_damage_while_running_then_writing_and_reading_go_on(opened: Opener) -> None:
     box = opened()
     fill(box)
-    box._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    with closing(sqlite3.connect(box.path)) as other:  # the header of the root page, under the feet of the open one
-        root = other.execute("SELECT rootpage FROM sqlite_master WHERE name = 'records'").fetchone()[0]
-    with box.path.open("r+b") as file:
-        file.seek((root - 1) * 4096)
-        file.write(b"\xa5" * 4096)
-    box._db.execute("PRAGMA shrink_memory")
-    box._db.execute("PRAGMA cache_size = 1")
+    overwrite_root(box)
     box.append([count_record(7)])
     assert box.notice is not None
     assert box.last > 2_500
@@ -199,6 +193,98 @@ def test_given_a_disk_that_cannot_take_a_new_store_then_one_sentence_and_later_i
         opened()
     blocker.rmdir()
     assert opened().last > 1
+
+
+def overwrite_root(box: Outbox) -> None:
+    """Damage the file under the feet of an open outbox, and let it forget the pages it has read."""
+    box._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with closing(sqlite3.connect(box.path)) as other:
+        root = other.execute("SELECT rootpage FROM sqlite_master WHERE name = 'records'").fetchone()[0]
+    with box.path.open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(b"\xa5" * 4096)
+    box._db.execute("PRAGMA shrink_memory")
+    box._db.execute("PRAGMA cache_size = 1")
+
+
+def test_given_damage_that_cannot_be_set_aside_then_it_is_tried_again_later(opened: Opener, tmp_path: Path) -> None:
+    box = opened()
+    fill(box)
+    overwrite_root(box)
+    blocker = tmp_path / "outbox.sqlite.damaged"
+    blocker.mkdir()
+    for _ in range(2):
+        with pytest.raises(OutboxError, match="can't be written"):
+            box.append([count_record(7)])
+    blocker.rmdir()
+    assert box.append([count_record(7)]).start > 2_500
+    assert covered(gaps_of(box)) >= set(range(1, 2_501))
+
+
+def test_given_no_room_for_a_new_store_then_the_damaged_one_is_put_back(opened: Opener, tmp_path: Path) -> None:
+    box = opened()
+    fill(box)
+    overwrite_root(box)
+    (tmp_path / "outbox.sqlite.mark.new").mkdir()  # the mark can't be written, as on a full disk
+    with pytest.raises(OutboxError, match="can't be written"):
+        box.append([count_record(7)])
+    assert box.path.exists()
+    assert not (tmp_path / "outbox.sqlite.damaged").exists()
+    (tmp_path / "outbox.sqlite.mark.new").rmdir()
+    assert box.append([count_record(7)]).start > 2_500
+
+
+def test_given_a_disk_that_damages_all_it_is_given_then_one_sentence(opened: Opener) -> None:
+    box = opened()
+
+    def damaged() -> None:
+        raise DamagedError("page 7")
+
+    with pytest.raises(OutboxError, match="damaged again at once"):
+        box._guarded(damaged)
+
+
+def test_given_a_damaged_body_in_a_damaged_file_then_it_is_not_saved(opened: Opener) -> None:
+    box = opened()
+    fill(box)
+    box._db.execute("UPDATE records SET body = x'ffff' WHERE seq = 3")
+    box.close()
+    wreck(box.path, at=0.8)
+    again = opened()
+    assert 3 in covered(gaps_of(again))
+    assert [row.seq for row in again.pending(0, 3)] == [1, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("saved", "left"),
+    [([], [(3, 9)]), ([(1, 20)], []), ([(4, 5), (8, 9)], [(3, 3), (6, 7)]), ([(1, 3), (12, 14)], [(4, 9)])],
+)
+def test_what_is_left_of_a_range_without_what_was_saved(
+    saved: list[tuple[int, int]], left: list[tuple[int, int]]
+) -> None:
+    assert _without((3, 9), saved) == left
+
+
+def test_given_no_room_at_the_start_then_the_damaged_file_is_as_it_was(opened: Opener, tmp_path: Path) -> None:
+    box = opened()
+    box.append([count_record(1)])
+    box.close()
+    for part in files_of(box.path)[1:]:
+        part.unlink(missing_ok=True)
+    box.path.write_bytes(b"no database at all" * 500)
+    (tmp_path / "outbox.sqlite.mark.new").mkdir()
+    with pytest.raises(OutboxError, match="can't be written"):
+        opened()
+    assert box.path.read_bytes() == b"no database at all" * 500
+
+
+def test_given_a_large_file_then_it_is_not_checked_at_the_start(opened: Opener) -> None:
+    box = opened()
+    fill(box, 100)
+    box.close()
+    with box.path.open("r+b") as file:
+        file.truncate(65 << 20)
+    assert opened().last == 100
 
 
 @pytest.mark.parametrize(

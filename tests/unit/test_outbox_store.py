@@ -125,11 +125,30 @@ def test_given_done_numbers_then_only_those_are_gone(opened: Opener) -> None:
     assert box.depth().oldest_s == count_record(3).time
 
 
+def test_given_thousands_of_done_numbers_then_they_are_forgotten_in_pieces(opened: Opener) -> None:
+    box = opened()
+    box.append([count_record(i) for i in range(3_000)])
+    box.commit(Batch(records=[count_record(9)], done=tuple(range(1, 2_501)), done_through=7))
+    assert [row.seq for row in box.pending(0, 10_000)] == [*range(2_501, 3_002)]
+    assert box.depth().records == 501
+
+
+def test_given_a_gap_of_another_reason_then_it_is_not_folded_into_a_full_stores(opened: Opener) -> None:
+    box = opened(max_bytes=SMALL)
+    box.append([count_record(i) for i in range(10)])
+    box._db.execute("UPDATE records SET body = x'ffff' WHERE seq = 3")
+    box.pending(0, 5)
+    for start in range(0, 12_000, 200):
+        box.append([count_record(i) for i in range(start, start + 200)])
+    assert {gap.why for gap in gap_bodies(box)} == {"outbox_full", "outbox_damaged"}
+
+
 def test_pending_reads_a_window(opened: Opener) -> None:
     box = opened()
     box.append([count_record(i) for i in range(10)])
     assert [row.seq for row in box.pending(3, 4)] == [4, 5, 6, 7]
     assert [row.seq for row in box.pending(3, 100, through=5)] == [4, 5]
+    assert box.pending(10) == []
     assert box.row(7) is not None
     assert box.row(11) is None
 

@@ -177,3 +177,15 @@ def test_stop_gives_up_in_time_when_the_disk_refuses(disk: Disk, started: Starte
     disk.is_full = True
     writer.put([count_record(1)])
     assert not writer.stop(0.1)
+
+
+def test_a_writer_is_alive_while_its_thread_runs(disk: Disk, started: Started) -> None:
+    writer = started()
+    assert writer.is_alive()
+    disk.is_full = True
+    writer.put([count_record(1)])
+    disk.await_attempts(2)
+    assert writer.is_alive(), "a disk that refuses is no hang"
+    disk.is_full = False
+    writer.stop()
+    assert not writer.is_alive()
