@@ -25,4 +25,8 @@ if [ $# -gt 0 ]; then exec .venv/bin/python -m pytest "$@"; fi
 .venv/bin/python -m coverage run -m pytest
 .venv/bin/python -m coverage combine --quiet
 .venv/bin/python -m coverage report --fail-under=95 | tail -n 25
-.venv/bin/python scripts/full_coverage.py
+# What counts, numbers and stores has no untested branch.
+.venv/bin/python -m coverage report --fail-under=100 \
+  --include='agent/scene/geometry.py,agent/scene/lines.py,agent/scene/crossing.py,agent/scene/intervals.py' | tail -n 6
+.venv/bin/python -m coverage report --fail-under=100 \
+  --include='agent/vision/tracker.py,agent/vision/kalman.py,agent/vision/ass*.py,agent/outbox/*' | tail -n 6

@@ -59,15 +59,21 @@ make_venv() {
   "$python" -m venv .venv
 }
 
+# Whether these extras were installed for this very state of the project; dev holds all that the demo needs.
+is_set_up() {
+  grep -qxF -e "$1 $2" -e "$1 dev" .venv/.kentongan-setup 2>/dev/null
+}
+
 setup_python() {
   local extras="$1" python want
   python="$(find_python)"
-  want="$(cat pyproject.toml constraints.txt | sha256sum | cut -c1-16) $extras"
-  if [ -x .venv/bin/kentongan ] && [ "$(cat .venv/.kentongan-setup 2>/dev/null)" = "$want" ]; then return 0; fi
-  [ -x .venv/bin/python ] || make_venv "$python"
+  want="$(cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)"
+  if [ -x .venv/bin/kentongan ] && is_set_up "$want" "$extras"; then return 0; fi
+  # A virtual environment that was never finished has no pip: it is made again.
+  .venv/bin/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv && make_venv "$python"; }
   say "Installing Kentongan and what it needs into .venv (once; some minutes on a Raspberry Pi)"
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$extras]"
-  printf '%s' "$want" >.venv/.kentongan-setup
+  printf '%s %s\n' "$want" "$extras" >>.venv/.kentongan-setup
 }
 
 # What opencv-python's wheels link against on Debian.

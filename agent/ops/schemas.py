@@ -6,6 +6,7 @@ are generated, and a test compares. JSON Schema draft 7, which AsyncAPI 3 and ev
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,18 @@ _ABOUT: Final[Mapping[str, str]] = {
     "zone": "What was in one zone during one interval.",
     "event": "Something began, changed or ended.",
 }
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    parser.add_argument("folder", type=Path, help="where the files go; made when missing")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Write the files and name them."""
+    for path in write(args.folder):
+        print(path)
+    return 0
 
 
 def schema_of(leaf: str) -> Plain:

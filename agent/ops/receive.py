@@ -1,0 +1,92 @@
+"""`kentongan receive`: the reference receiver of a traffic management centre.
+
+Subscribes, checks every record against the contract, stores it in SQLite before it acknowledges, drops duplicates,
+asks boxes for what is missing. Several may run beside each other on one store with the same --group.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from agent.config.schema import Login, Tls
+from agent.mqtt.credentials import password_of, tls_context
+from agent.receive import Receiver, ReceiveSettings, SqliteStore
+
+_CONNECT_S: Final = 15.0
+_OUT: Final = Console()
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    parser.add_argument("host", help="the broker")
+    parser.add_argument("store", type=Path, help="the SQLite file that records go into; made when missing")
+    parser.add_argument("--port", type=int, help="default: 8883, or 1883 with --plaintext")
+    parser.add_argument("--plaintext", action="store_true", help="connect without TLS")
+    parser.add_argument("--ca-file", type=Path, help="certificate authorities (default: the system's)")
+    parser.add_argument("--cert-file", type=Path, help="a client certificate")
+    parser.add_argument("--key-file", type=Path, help="its key")
+    parser.add_argument("--user")
+    parser.add_argument("--password-file", type=Path, help="a file only you can read")
+    parser.add_argument("--name", default="receiver", help="unique among receivers; its session at the broker")
+    parser.add_argument("--group", default="", help="share the load with the receivers that give the same group")
+    parser.add_argument("--seconds", type=float, help="stop after so long (default: at SIGTERM or Ctrl-C)")
+    parser.add_argument("--report", action="store_true", help="say what the store holds, and end")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Receive until told to stop, then say what the store holds."""
+    store = SqliteStore(args.store)
+    try:
+        if not args.report:
+            _receive(args, store)
+        _OUT.print(_table(store))
+    finally:
+        store.close()
+    return 0
+
+
+def _receive(args: argparse.Namespace, store: SqliteStore) -> None:
+    receiver = Receiver(_settings(args), store)
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    receiver.start()
+    try:
+        receiver.await_connected(_CONNECT_S)
+        over.wait(args.seconds)
+    finally:
+        receiver.stop()
+
+
+def _settings(args: argparse.Namespace) -> ReceiveSettings:
+    tls = Tls(ca_file=args.ca_file, cert_file=args.cert_file, key_file=args.key_file)
+    login = Login(user=args.user, password_file=args.password_file)
+    return ReceiveSettings(
+        host=args.host,
+        port=args.port or (1883 if args.plaintext else 8883),
+        name=args.name,
+        group=args.group,
+        user=args.user,
+        password=password_of(login, os.environ, "--password-file"),
+        tls=None if args.plaintext else tls_context(tls),
+    )
+
+
+def _table(store: SqliteStore) -> Table:
+    """One row a box: what is stored, what is missing, what came twice."""
+    reports = store.report()
+    table = Table(title="Records stored")
+    names = [field for field in type(reports[0]).__dataclass_fields__] if reports else ["device"]  # noqa: C416
+    for name in names:
+        table.add_column(name.replace("_", " "))
+    for report in reports:
+        table.add_row(*(str(getattr(report, name)) for name in names))
+    return table
