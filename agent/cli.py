@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from agent.config.redact import redact
 from agent.errors import KentonganError
 from agent.logs import set_up_logging
 from agent.version import VERSION
@@ -77,13 +79,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     set_up_logging(args.verbose)
     try:
         code: int = args.execute(args)
+        sys.stdout.flush()
     except KentonganError as error:
-        print(f"kentongan: {error}", file=sys.stderr)
+        print(f"kentongan: {redact(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:  # the reader of our output (head, less) has gone
-        sys.stderr.close()
+    except BrokenPipeError:  # the reader of our output (head, less) has gone; flushing at exit must not fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
 

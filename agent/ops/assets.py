@@ -11,11 +11,12 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from agent.errors import ModelError
+from agent.errors import ModelError, OutputError
 from agent.ops.rendered import render_clip
 
 DEFAULT_MODEL: Final = "street-baseline.onnx"
@@ -70,16 +71,32 @@ def model_folders() -> tuple[Path, ...]:
 
 
 def cache_folder() -> Path:
-    """Where fetched and rendered files are kept: ``$XDG_CACHE_HOME/kentongan``."""
+    """Where fetched and rendered files are kept: ``$XDG_CACHE_HOME/kentongan``.
+
+    Raises:
+        OutputError: It can't be made.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     folder = Path(base) / "kentongan"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder} can't be made: {error.strerror}; set XDG_CACHE_HOME to a folder that is yours"
+        ) from error
     return folder
 
 
-def demo_clip() -> Clip:
-    """The clip the demo plays: vtest.avi where it can be had, else one rendered here."""
-    path = _cached_vtest() or _fetched_vtest()
+def demo_clip(say: Callable[[str], object] = lambda _: None) -> Clip:
+    """The clip the demo plays: vtest.avi where it can be had, else one rendered here.
+
+    Args:
+        say: Told in one sentence what takes time.
+
+    Raises:
+        OutputError: There is no folder to keep it in.
+    """
+    path = _cached_vtest() or _fetched_vtest(say)
     if path is not None:
         says = f"vtest.avi, pedestrians on a campus, from Debian's {_PACKAGE} package"
         return Clip(path, says, _VTEST_LINES, _VTEST_ZONES)
@@ -104,10 +121,11 @@ def _cached_vtest() -> Path | None:
     return None
 
 
-def _fetched_vtest() -> Path | None:
+def _fetched_vtest(say: Callable[[str], object]) -> Path | None:
     """Download the package as an ordinary user, take the clip out, keep it only if its sha256 is right."""
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         return None
+    say(f"Fetching vtest.avi from Debian's {_PACKAGE} package, once.")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:

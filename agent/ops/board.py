@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agent.mqtt.messages import MessageError, decode_record, parse_json
+from agent.mqtt.messages import Health, MessageError, Status, decode, decode_record
 from agent.mqtt.topics import Address, parse
 from agent.records import CountBody, EventBody, GapBody, ZoneBody, utc_text
 
@@ -32,7 +32,7 @@ class Board:
     zones: dict[tuple[str, ...], ZoneBody] = field(default_factory=dict)
     events: deque[tuple[str, EventBody]] = field(default_factory=lambda: deque(maxlen=_EVENTS_KEPT))
     boxes: dict[str, str] = field(default_factory=dict)
-    health: dict[str, dict[str, Any]] = field(default_factory=dict)
+    health: dict[str, Health] = field(default_factory=dict)
     received: int = 0
     refused: str = ""
 
@@ -45,19 +45,19 @@ class Board:
         try:
             line = self._understand(parse(topic), payload)
         except (ValueError, MessageError) as error:
-            self.refused = str(error)
-            return f"refused: {error}"
+            self.refused = _plain(str(error))
+            return f"refused: {self.refused}"
         self.received += 1
         return line
 
     def _understand(self, address: Address, payload: bytes) -> str | None:
-        if address.leaf in {"status", "health"}:
-            plain = parse_json(payload, str(address))
-            if address.leaf == "health":
-                self.health[address.device] = plain
-                return None
-            self.boxes[address.device] = str(plain.get("state"))
-            return f"{address.device} is {plain.get('state')}"
+        if address.leaf == "health":
+            _bounded(self.health)[address.device] = decode(Health, payload, str(address))
+            return None
+        if address.leaf == "status":
+            status = decode(Status, payload, str(address))
+            _bounded(self.boxes)[address.device] = status.state
+            return f"{address.device} is {status.state}"
         if address.leaf not in {"count", "zone", "event", "gap"}:
             return None
         message = decode_record(payload, address)
@@ -72,7 +72,7 @@ class Board:
                 self.events.append((place, body))
             case GapBody():
                 pass
-        return f"#{message.envelope.seq} {place} {_said(body)}"
+        return _plain(f"#{message.envelope.seq} {place} {_said(body)}")
 
     def render(self) -> RenderableType:
         """The board as a terminal shows it."""
@@ -92,7 +92,8 @@ class Board:
             classes = ", ".join(f"{name} {n}" for name, n in (body.by_class or {}).items() if n)
             volume = "" if body.volume is None else str(body.volume)
             since = utc_text(body.interval.start)[11:19]
-            table.add_row(place, line, direction, since, classes, volume, str(body.cumulative), _quality(body))
+            texts = (place, line, direction, since, classes, volume, str(body.cumulative))
+            table.add_row(*map(_cell, texts), _quality(body))
         return table
 
     def _zone_table(self) -> Table:
@@ -113,7 +114,8 @@ class Board:
             present = ("", "") if body.present is None else (f"{body.present.mean:.1f}", f"{body.present.max:.0f}")
             dwell = "" if body.dwell_s is None else f"{body.dwell_s.mean:.1f}"
             numbers = ["" if n is None else str(n) for n in (body.entered, body.left)]
-            table.add_row(place, zone, utc_text(body.interval.start)[11:19], *present, *numbers, dwell, _quality(body))
+            texts = (place, zone, utc_text(body.interval.start)[11:19], *present, *numbers, dwell)
+            table.add_row(*map(_cell, texts), _quality(body))
         return table
 
     def _event_table(self) -> Table:
@@ -124,19 +126,29 @@ class Board:
             details = json.dumps(body.details, ensure_ascii=False) if body.details else ""
             style = _SEVERITY_STYLE[body.severity]
             row = (utc_text(body.since)[11:19], place, body.kind, body.phase, body.where or "", details)
-            table.add_row(*row, style=style)
+            table.add_row(*map(_cell, row), style=style)
         return table
 
     def _foot(self) -> Text:
         boxes = ", ".join(f"{device} {state}" for device, state in sorted(self.boxes.items())) or "no box yet"
         foot = Text(f"{self.received} messages received; {boxes}")
         for device, health in sorted(self.health.items()):
-            for name, camera in health.get("cameras", {}).items():
-                rate = camera.get("detect_fps")
-                foot.append(f"\n{device}/{name}: {camera.get('state')}" + (f", {rate} detections/s" if rate else ""))
+            for name, camera in health.cameras.items():
+                rate = f", {camera.detect_fps:.1f} detections/s" if camera.detect_fps else ""
+                foot.append(_plain(f"\n{device}/{name}: {camera.state}{rate}", keep="\n"))
         if self.refused:
             foot.append(f"\nlast refused: {self.refused}", style="red")
         return foot
+
+
+def _plain(text: str, keep: str = "") -> str:
+    """What came over the network, without the control characters that could steer a terminal."""
+    return "".join(letter if letter.isprintable() or letter in keep else "?" for letter in text)
+
+
+def _cell(text: str) -> Text:
+    """The same for a table, where brackets are no markup."""
+    return Text(_plain(text))
 
 
 def _bounded(rows: dict[Any, Any]) -> dict[Any, Any]:

@@ -10,8 +10,10 @@ import argparse
 import contextlib
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
+from rich.markup import escape
 
 from agent.app import App
 from agent.config.schema import Config, Mqtt, Secrets
@@ -22,6 +24,8 @@ from agent.ops.embedded_broker import EmbeddedBroker
 from agent.ops.watch import Subscription, show
 from agent.video import Kind, parse_address
 
+_LAST_S: Final = 1.0
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
@@ -31,9 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Show until Ctrl-C, or for so many seconds."""
-    clip = own_clip(args.source) if args.source else demo_clip()
     console = Console(stderr=True)
-    console.print(f"[bold]Kentongan demo[/bold]: playing {clip.says}.")
+    clip = own_clip(args.source) if args.source else demo_clip(console.print)
+    console.print(f"[bold]Kentongan demo[/bold]: playing {escape(clip.says)}.")
     console.print("Counts appear when the first whole interval of 10 seconds has ended. Stop with Ctrl-C.")
     with tempfile.TemporaryDirectory(prefix="kentongan-demo-") as folder, contextlib.ExitStack() as stack:
         broker = EmbeddedBroker()
@@ -42,15 +46,15 @@ def execute(args: argparse.Namespace) -> int:
         subscription = Subscription(config.mqtt, f"{ROOT}/#")
         stack.callback(subscription.close)
         app = App(config, Secrets(), loop_files=True)
-        stack.callback(app.stop)
         app.start()
-        with contextlib.suppress(KeyboardInterrupt):
-            show(subscription, Board(), seconds=args.seconds, every_second=lambda: _report_health(app))
+        board = Board()
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                show(subscription, board, seconds=args.seconds, every_second=app.publish_health, transient=True)
+        finally:
+            app.stop()
+        show(subscription, board, seconds=_LAST_S)  # the intervals that were cut short
     return 0
-
-
-def _report_health(app: App) -> None:
-    app.publish_health()
 
 
 def own_clip(source: str) -> Clip:

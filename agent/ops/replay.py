@@ -46,7 +46,7 @@ _DEFAULT_LINES: Final = ("across=0.02,0.5,0.98,0.5", "upright=0.5,0.98,0.5,0.02"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    parser.add_argument("video", type=Path, help="the video file")
+    parser.add_argument("video", type=_file, help="the video file")
     parser.add_argument("-c", "--config", type=Path, help="take lines, zones and the model from this configuration")
     parser.add_argument("--camera", help="which of its cameras (default: the first)")
     parser.add_argument(
@@ -71,6 +71,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--records", type=Path, metavar="FILE", help="write the records there as JSON lines")
     parser.add_argument("--video", dest="annotated", type=Path, metavar="FILE", help="write an annotated video there")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw counts over time, and the lines on a frame")
+
+
+def _file(text: str) -> Path:
+    if "://" in text:
+        raise argparse.ArgumentTypeError("a replay needs a file; for a live camera use kentongan run or demo --source")
+    return Path(text)
 
 
 def execute(args: argparse.Namespace) -> int:

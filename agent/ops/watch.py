@@ -7,6 +7,7 @@ changes; into a file or pipe it writes a line a message.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import queue
 import sys
@@ -17,11 +18,12 @@ from typing import Final
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from pydantic import ValidationError
 from rich.console import Console
 from rich.live import Live
 
 from agent.config.schema import Login, Mqtt, Tls
-from agent.errors import BrokerError
+from agent.errors import BrokerError, ConfigError
 from agent.mqtt.credentials import password_of, tls_context
 from agent.mqtt.topics import ROOT
 from agent.ops.board import Board
@@ -47,13 +49,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Show until Ctrl-C, or for so many seconds."""
-    settings = Mqtt(
-        host=args.host,
-        port=args.port or (1883 if args.plaintext else 8883),
-        plaintext=args.plaintext,
-        tls=Tls(ca_file=args.ca_file, cert_file=args.cert_file, key_file=args.key_file),
-        login=Login(user=args.user, password_file=args.password_file),
-    )
+    try:
+        settings = Mqtt(
+            host=args.host,
+            port=args.port or (1883 if args.plaintext else 8883),
+            plaintext=args.plaintext,
+            tls=Tls(ca_file=args.ca_file, cert_file=args.cert_file, key_file=args.key_file),
+            login=Login(user=args.user, password_file=args.password_file),
+        )
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(step) for step in fault["loc"])
+        raise ConfigError(f"{place + ': ' if place else ''}{fault['msg']}; see kentongan watch --help") from error
     subscription = Subscription(settings, f"{ROOT}/{args.device}/#")
     try:
         show(subscription, Board(), seconds=args.seconds)
@@ -125,8 +132,9 @@ class Subscription:
         try:
             self._messages.put_nowait((message.topic, bytes(message.payload)))
         except queue.Full:  # the terminal is slower than the city: show what is newest
-            self._messages.get_nowait()
-            self._messages.put_nowait((message.topic, bytes(message.payload)))
+            with contextlib.suppress(queue.Empty, queue.Full):
+                self._messages.get_nowait()
+                self._messages.put_nowait((message.topic, bytes(message.payload)))
 
 
 def show(
@@ -135,6 +143,7 @@ def show(
     *,
     seconds: float | None = None,
     every_second: Callable[[], object] = lambda: None,
+    transient: bool = False,
 ) -> None:
     """Feed a board and show it until the time is up.
 
@@ -143,12 +152,14 @@ def show(
         board: What takes them in.
         seconds: How long; for ever by default.
         every_second: Called about once a second meanwhile.
+        transient: Take the table away at the end; lines stay.
     """
     console = Console()
     end_s = time.monotonic() + (seconds if seconds is not None else float("inf"))
     beat_s = time.monotonic()
-    live = Live(board.render(), console=console, refresh_per_second=_REFRESH_HZ) if sys.stdout.isatty() else None
-    if live is not None:
+    live = None
+    if sys.stdout.isatty():
+        live = Live(board.render(), console=console, refresh_per_second=_REFRESH_HZ, transient=transient)
         live.start()
     try:
         while (now_s := time.monotonic()) < end_s:
