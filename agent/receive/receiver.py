@@ -295,8 +295,9 @@ class Receiver:
         self._reason = "can't be reached"
 
     def _on_disconnect(self, _: object, __: object, ___: object, code: ReasonCode, ____: object) -> None:
+        if self._is_connected:  # otherwise the reason why it never was is the one to tell
+            self._reason = f"the connection to the broker ended ({code}); trying again"
         self._is_connected = False
-        self._reason = f"the connection to the broker ended ({code}); trying again"
 
     def _on_message(self, _: object, __: object, message: paho.MQTTMessage) -> None:
         with self._changed:

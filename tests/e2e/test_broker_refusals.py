@@ -5,9 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from tests.fakes.certificates import Authority
 from tests.fakes.messages import BIRTH
 from tests.fakes.mosquitto import Mosquitto, add_user, free_port
 from tests.fakes.records import count_record, event_record, zone_record
+from tests.fakes.speaker import speaker
 from tests.fakes.subscriber import Subscriber
 from tests.fakes.tcp_proxy import TcpProxy, Toxic
 
@@ -58,36 +57,6 @@ def guarded(tmp_path: Path) -> Iterator[Mosquitto]:
     )
     with Mosquitto(folder, lines) as broker:
         yield broker
-
-
-@contextmanager
-def speaker(words: bytes) -> Iterator[int]:
-    """Something on a port that answers every connection with these bytes, and then closes it."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(0.1)
-        ended = threading.Event()
-
-        def serve() -> None:
-            while not ended.is_set():
-                try:
-                    connection, _ = server.accept()
-                except TimeoutError:
-                    continue
-                with connection, suppress(OSError):
-                    connection.recv(4096)
-                    connection.sendall(words)
-                    connection.shutdown(socket.SHUT_WR)
-                    connection.settimeout(1)
-                    while connection.recv(4096):
-                        continue
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        try:
-            yield int(server.getsockname()[1])
-        finally:
-            ended.set()
-            thread.join(5)
 
 
 def test_given_a_wrong_password_then_one_sentence_without_it_and_records_wait(

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import BrokerError
+from agent.errors import BrokerError, OutboxError
 from agent.outbox import Batch
 from agent.receive import Receiver, ReceiveSettings, SqliteStore
 from tests.fakes.box import Box
-from tests.fakes.mosquitto import Mosquitto, free_port
+from tests.fakes.mosquitto import Mosquitto, add_user, free_port
 from tests.fakes.records import count_record, event_record
+from tests.fakes.speaker import speaker
 from tests.fakes.subscriber import Subscriber
 from tests.fakes.tcp_proxy import TcpProxy, Toxic
 
@@ -211,3 +212,64 @@ def test_what_is_stored_is_the_message_as_it_came(tmp_path: Path, broker: Mosqui
     with closing(sqlite3.connect(tmp_path / "tmc" / "received.sqlite")) as db:
         text = db.execute("SELECT json FROM records").fetchone()[0]
     assert json.loads(text) == tmc.heard("count")[0].plain
+
+
+def test_given_a_wrong_password_or_a_forbidden_subscription_then_it_says_so(tmp_path: Path, store: SqliteStore) -> None:
+    folder = tmp_path / "guarded"
+    folder.mkdir()
+    add_user(folder / "passwords", "tmc", "right")
+    lines = ("listener {port} 127.0.0.1", "password_file {folder}/passwords")
+    with Mosquitto(folder, lines) as guarded:
+        one = Receiver(ReceiveSettings("127.0.0.1", guarded.port, user="tmc", password="wrong"), store)
+        one.start()
+        await_(lambda: "check its user and password" in (one.reason or ""))
+        one.stop()
+    # A broker without shared subscriptions refuses those of a group, with SUBACK reason 0x9E (MQTT 5, 3.9.3).
+    connack, suback = b"\x20\x03\x00\x00\x00", b"\x90\x09\x00\x01\x00" + b"\x01" + b"\x9e" * 5
+    with speaker(connack + suback) as port:
+        one = Receiver(ReceiveSettings("127.0.0.1", port, group="tmc"), store)
+        one.start()
+        await_(lambda: "refuses the subscription" in (one.reason or ""))
+        one.stop()
+
+
+def test_given_a_reply_about_something_else_then_nothing_is_given_up(
+    tmp_path: Path, broker: Mosquitto, store: SqliteStore
+) -> None:
+    topic = f"kentongan/v1/{DEVICE}/reply"
+    head = {"v": 1, "device": DEVICE, "boot": BOOT, "time": "2026-01-01T00:00:00Z", "result": {}}
+    with receiver(store, broker.port), Subscriber(broker.port) as box:
+        status = {key: value for key, value in head.items() if key != "result"}
+        box.say(f"kentongan/v1/{DEVICE}/status", {**status, "state": "online"})
+        for plain in (
+            {"command": "ping", "id": "1-9", "ok": True},
+            {"command": "resend", "id": "1-9", "ok": False, "error": "no"},
+            {"command": "resend", "id": "9-1", "ok": True},
+            {"command": "resend", "ok": True},
+        ):
+            box.say(topic, {**head, **plain})
+        box.say(f"kentongan/v1/{DEVICE}/ack/deeper", {})
+        box.say(topic, {**head, "command": "resend", "id": "1-4", "ok": True, "result": {"held": False}})
+        await_(lambda: store.report() and store.report()[0].mark == 4)
+    assert store.report()[0].gone == 4
+
+
+def test_given_a_file_that_is_no_database_then_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "received.sqlite").write_bytes(b"no database" * 500)
+    with pytest.raises(OutboxError, match="can't be used"):
+        SqliteStore(tmp_path / "received.sqlite")
+
+
+def test_given_a_store_that_refuses_for_ever_then_stopping_takes_no_longer(
+    tmp_path: Path, broker: Mosquitto, store: SqliteStore
+) -> None:
+    with receiver(store, broker.port) as one, Box(tmp_path, broker.port, delivery="application") as box:
+        store._db.execute("PRAGMA busy_timeout = 50")
+        with closing(sqlite3.connect(tmp_path / "tmc" / "received.sqlite", isolation_level=None)) as intruder:
+            intruder.execute("BEGIN IMMEDIATE")
+            box.put(count_record(1))
+            await_(lambda: one.reason is not None)
+            began_s = time.monotonic()
+            one.stop()
+            assert time.monotonic() - began_s < 5
+    assert store.seqs(DEVICE) == []
