@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from agent.clock import Instant
 from agent.config.schema import Camera
 from agent.records import Direction, ModelRef, Record
 from agent.scene import Link, Scene
+from agent.scene.values import View
 from agent.stages import StageTimes
 from agent.values import Detections, Frame, Tracks
+from agent.viewing import view_of
+from agent.vision.look import take_look
+from agent.vision.tampering import TamperJudge
 from agent.vision.tracker import Tracker
 
 
@@ -41,6 +47,7 @@ class CameraPipeline:
     ) -> None:
         self.camera = camera
         self._tracker = Tracker()
+        self._judge = TamperJudge() if camera.tamper.enabled else None
         self._scene = Scene(camera, device=device, model=model, state=state)
         self._times = times or StageTimes()
 
@@ -51,8 +58,17 @@ class CameraPipeline:
             self._tracker.fit((width, height))
             tracks = self._tracker.update(detections, frame.at.mono_s)
         with self._times.measure("scene"):
-            records = self._scene.update(tracks, frame.at, (width, height))
+            view = self._view(frame, tracks)
+            records = self._scene.update(tracks, frame.at, (width, height), view)
         return Seen(tracks, records)
+
+    def _view(self, frame: Frame, tracks: Tracks) -> View | None:
+        """Whether the picture can be trusted; ``None`` between the looks that tell."""
+        if self._judge is None or not self._judge.due(frame.at.mono_s):
+            return None
+        height, width = frame.image.shape[:2]
+        unit = np.array([width, height, width, height], np.float32)
+        return view_of(self._judge.judge(take_look(frame.image), frame.at.mono_s, tracks.boxes / unit))
 
     def tick(self, at: Instant, link: Link) -> list[Record]:
         """Let time pass: intervals end and lost cameras are told even when no frame comes."""

@@ -73,6 +73,16 @@ class WrongWay(RulePart):
         return self
 
 
+class Tamper(RulePart):
+    """Attacks on the camera itself: covered, sprayed, defocused, turned, blinded, darkened, frozen."""
+
+    enabled: Annotated[bool, Field(description="False leaves the view unjudged, its quality reasons too.")] = True
+    unplugged: Annotated[
+        bool, Field(description="Call a lost camera tampered with as well; networks fail more often than thieves come.")
+    ] = False
+    unplugged_after_s: Annotated[Seconds, Field(description="How long it must be lost for that.")] = 10
+
+
 class RuleSettings(RulePart):
     """Which rules watch a zone, and their levels."""
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, model_validator
 
 from agent.config.redact import redact
-from agent.config.rules import RuleSettings
+from agent.config.rules import RuleSettings, Tamper
 from agent.records import ClassName
 
 Name: TypeAlias = Annotated[
@@ -157,10 +157,37 @@ class GroundPoint(Part):
     metres: tuple[float, float]
 
 
-class Ground(Part):
-    """The plane of the road, from four or more points; without it speeds and lengths are absent."""
+class LaneEdges(Part):
+    """A straight stretch of road by its two edges, each from its near to its far end, in the picture."""
 
-    points: Annotated[tuple[GroundPoint, ...], Field(min_length=4, max_length=64)]
+    left: tuple[Point, Point]
+    right: tuple[Point, Point]
+    width_m: Annotated[float, Field(gt=0, le=200, description="Between the two edges: lanes times their width.")]
+    length_m: Annotated[float, Field(gt=0, le=1000, description="From the near ends to the far ends.")]
+
+    def points(self) -> tuple[GroundPoint, ...]:
+        """The four ends as points of the road."""
+        (near_left, far_left), (near_right, far_right) = self.left, self.right
+        ends = (near_left, (0.0, 0.0)), (near_right, (self.width_m, 0.0))
+        far_ends = (far_right, (self.width_m, -self.length_m)), (far_left, (0.0, -self.length_m))
+        return tuple(GroundPoint(image=image, metres=metres) for image, metres in (*ends, *far_ends))
+
+
+class Ground(Part):
+    """The plane of the road, from four or more points or from its lanes; without it speeds and lengths are absent."""
+
+    points: Annotated[tuple[GroundPoint, ...], Field(max_length=64)] = ()
+    lanes: LaneEdges | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Ground:
+        if self.lanes is not None and not self.points:
+            object.__setattr__(self, "points", self.lanes.points())  # frozen from here on
+        elif self.lanes is not None and self.points != self.lanes.points():
+            raise ValueError("ground needs points or lanes, not both; delete one")
+        if len(self.points) < 4:
+            raise ValueError(f"ground needs four or more points, not {len(self.points)}; add points, or give lanes")
+        return self
 
 
 class Camera(Part):
@@ -192,6 +219,11 @@ class Camera(Part):
     lines: Annotated[tuple[Line, ...], Field(max_length=64)] = ()
     zones: Annotated[tuple[Zone, ...], Field(max_length=64)] = ()
     ground: Ground | None = None
+    tamper: Tamper = Tamper()
+    pcu: Annotated[
+        dict[Name, dict[ClassName, Annotated[float, Field(ge=0, le=100)]]],
+        Field(description="PCU factors by road type and class, besides or instead of the manual's."),
+    ] = Field(default_factory=dict)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for key, value in super().__repr_args__():

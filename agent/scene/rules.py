@@ -13,7 +13,7 @@ from agent.scene.congestion import Congestion
 from agent.scene.ground import Ground, fit_ground
 from agent.scene.lines import Lines
 from agent.scene.link import CameraLost
-from agent.scene.pcu import table_for
+from agent.scene.pcu import PcuTable, table_for
 from agent.scene.places import Places
 from agent.scene.queue import Queue
 from agent.scene.roster import as_state
@@ -32,12 +32,14 @@ class Parts:
     Attributes:
         setting: Where they work.
         places: Who is in which zone and how fast; shared, and with the plane of the road where it is known.
-        pcu: PCU tables of the configuration.
     """
 
     setting: Setting
     places: Places
-    pcu: Mapping[str, Mapping[str, float]]
+
+    def table(self, road: str | None) -> PcuTable:
+        """The PCU factors of a road type."""
+        return table_for(road, self.setting.camera.pcu)
 
 
 Builder = Callable[[Parts, Mapping[str, Any]], Rule]
@@ -53,13 +55,13 @@ def _camera_tampered(parts: Parts, state: Mapping[str, Any]) -> Rule:
 
 def _lines(parts: Parts, state: Mapping[str, Any]) -> Rule:
     lines = parts.setting.camera.lines
-    tables = {line.name: table_for(line.road, parts.pcu) for line in lines}
+    tables = {line.name: parts.table(line.road) for line in lines}
     return Lines(parts.setting, pace=parts.places.pace, tables=tables, state=state)
 
 
 def _zones(parts: Parts, state: Mapping[str, Any]) -> Rule:
     del state  # who was in a zone before a restart is not known after it
-    return Zones(parts.setting, places=parts.places, table=table_for(None, parts.pcu))
+    return Zones(parts.setting, places=parts.places, table=parts.table(None))
 
 
 def _congestion(parts: Parts, state: Mapping[str, Any]) -> Rule:
@@ -90,14 +92,14 @@ RULES: Final[Mapping[str, Builder]] = {
 }
 
 
-def build_rules(setting: Setting, state: Mapping[str, Any], pcu: Mapping[str, Mapping[str, float]]) -> dict[str, Rule]:
+def build_rules(setting: Setting, state: Mapping[str, Any]) -> dict[str, Rule]:
     """Every rule for one camera, each with what it remembers.
 
     Raises:
         ConfigError: The camera's ground can't be a road, or a line names no known road type.
     """
     ground = ground_of(setting)
-    parts = Parts(setting, Places(setting, None if ground is None else Pace(ground)), pcu)
+    parts = Parts(setting, Places(setting, None if ground is None else Pace(ground)))
     return {name: build(parts, as_state(state.get(name))) for name, build in RULES.items()}
 
 

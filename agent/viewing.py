@@ -1,0 +1,33 @@
+"""What a judgement on pixels means to the scene: the one place where the two vocabularies meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from agent.records import Reason
+from agent.scene.values import CLEAR, View
+from agent.vision.tampering import Cause, Judgement
+
+_REASONS: Final[Mapping[Cause, Reason]] = {
+    "covered": "covered",
+    "sprayed": "covered",
+    "defocused": "blurred",
+    "turned": "moved",
+    "blinded": "covered",
+    "dark": "dark",
+}
+_STILL_COUNTS: Final[frozenset[Cause]] = frozenset({"defocused", "sprayed"})
+"""Counting goes on, with the reason in its quality: near vehicles are still seen."""
+
+
+def view_of(judgement: Judgement) -> View:
+    """The view that the scene is told."""
+    if judgement.cause is None:
+        return View(("dark",), blind=True) if judgement.night else CLEAR
+    return View(
+        (_REASONS[judgement.cause],),
+        blind=judgement.cause not in _STILL_COUNTS,
+        cause=judgement.cause,
+        share=judgement.share,
+    )
