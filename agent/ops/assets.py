@@ -31,13 +31,13 @@ class Clip:
     """A video to show, and one sentence that says which it is.
 
     Attributes:
-        path: The file.
+        source: The file, or a camera's address exactly as somebody wrote it.
         says: What it is and where it came from.
         lines: Counting lines that suit it, in the configuration's form.
         zones: Zones that suit it, likewise.
     """
 
-    path: Path
+    source: str
     says: str
     lines: tuple[dict[str, object], ...]
     zones: tuple[dict[str, object], ...]
@@ -99,7 +99,7 @@ def demo_clip(say: Callable[[str], object] = lambda _: None) -> Clip:
     path = _cached_vtest() or _fetched_vtest(say)
     if path is not None:
         says = f"vtest.avi, pedestrians on a campus, from Debian's {_PACKAGE} package"
-        return Clip(path, says, _VTEST_LINES, _VTEST_ZONES)
+        return Clip(str(path), says, _VTEST_LINES, _VTEST_ZONES)
     return _rendered()
 
 
@@ -107,7 +107,7 @@ def _rendered() -> Clip:
     path = cache_folder() / "rendered-street.avi"
     scene = render_clip(path)
     says = f"a street rendered by the project itself ({path}), because vtest.avi could not be had from {_PACKAGE}"
-    return Clip(path, says, scene.lines, scene.zones)
+    return Clip(str(path), says, scene.lines, scene.zones)
 
 
 def _is_vtest(path: Path) -> bool:

@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Measure and print."""
-    video = args.video or demo_clip().path
+    video = args.video or Path(demo_clip().source)
     model = args.model or default_model()
     job = {"video": str(video), "model": str(model), "labels": args.labels, "threads": args.threads}
     with Progress(console=Console(stderr=True), transient=True) as progress:

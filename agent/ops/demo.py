@@ -66,7 +66,7 @@ def own_clip(source: str) -> Clip:
         {"name": "upright", "points": [[0.5, 0.98], [0.5, 0.02]], "interval_s": 10},
     )
     whole: dict[str, object] = {"name": "picture", "polygon": [[0.02, 0.02], [0.98, 0.02], [0.98, 0.98], [0.02, 0.98]]}
-    return Clip(Path(source), says, lines, ({**whole, "interval_s": 10},))
+    return Clip(source, says, lines, ({**whole, "interval_s": 10},))
 
 
 def demo_config(clip: Clip, port: int, folder: Path) -> Config:
@@ -80,7 +80,7 @@ def demo_config(clip: Clip, port: int, folder: Path) -> Config:
             "cameras": [
                 {
                     "name": "camera",
-                    "source": str(clip.path),
+                    "source": clip.source,
                     "lines": clip.lines,
                     "zones": clip.zones,
                     "identical_s": 60,

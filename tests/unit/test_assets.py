@@ -42,10 +42,10 @@ def program(home: Path, name: str, text: str) -> None:
 @pytest.mark.skipif(IS_INSTALLED, reason="opencv-doc is installed on this machine, so its clip is taken")
 def test_without_a_package_manager_the_street_is_rendered_and_it_says_so(home: Path) -> None:
     clip = demo_clip()
-    assert clip.path == home / "cache" / "kentongan" / "rendered-street.avi"
+    assert Path(clip.source) == home / "cache" / "kentongan" / "rendered-street.avi"
     assert "rendered by the project itself" in clip.says
     assert clip.lines[0]["name"] == "street"
-    video = cv2.VideoCapture(str(clip.path))
+    video = cv2.VideoCapture(clip.source)
     assert video.get(cv2.CAP_PROP_FPS) == FPS
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) > 200
 
