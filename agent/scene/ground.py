@@ -1,4 +1,4 @@
-"""The plane of the road: from pixels to metres, by a homography or from known lane widths.
+"""The plane of the road: from pixels to metres, by a homography.
 
 Coordinates of points in the picture are relative to its size (0 to 1), so a calibration outlives a change of
 resolution. Refuses what can't be a road seen by a camera: points on one line, a flipped plane, a horizon among them.
@@ -86,27 +86,6 @@ def fit_ground(relative: ArrayLike, metres: ArrayLike) -> Ground:
         raise ConfigError("three of the four ground points lie on one line; move one of them, or add a fifth")
     homography = np.linalg.inv(to_road) @ rows[-1].reshape(3, 3) @ to_image
     return _upright(homography, image, road)
-
-
-def fit_lanes(edges: ArrayLike, widths_m: ArrayLike, dash_m: float) -> Ground:
-    """The plane from two straight lane edges and the length along them.
-
-    Args:
-        edges: Shape (2, 2, 2): left edge and right edge, each from its near to its far end; relative to the picture.
-        widths_m: Width of the road between the two edges, metres, at the near and at the far end.
-        dash_m: Length of the stretch from the near to the far end along the road, metres.
-
-    Raises:
-        ConfigError: The edges cross or have no length, or a length isn't positive.
-    """
-    (near_left, far_left), (near_right, far_right) = np.asarray(edges, np.float64)
-    near_m, far_m = (float(width) for width in np.broadcast_to(np.asarray(widths_m, np.float64), (2,)))
-    if min(near_m, far_m, dash_m) <= 0:
-        raise ConfigError("a lane's width and length are more than 0 metres; measure them, or leave ground out")
-    return fit_ground(
-        [near_left, near_right, far_right, far_left],
-        [(0.0, 0.0), (near_m, 0.0), ((near_m + far_m) / 2, -dash_m), ((near_m - far_m) / 2, -dash_m)],
-    )
 
 
 def residuals_m(ground: Ground, relative: ArrayLike, metres: ArrayLike) -> Array:

@@ -1,8 +1,8 @@
 """Passenger car units: what a vehicle of each class counts for on each type of road.
 
-The factors are those of the Indonesian highway capacity manuals: MKJI 1997 (Direktorat Jenderal Bina Marga, tables
-for urban roads A-3:1 and A-3:2, and chapters 2 and 3 for junctions) and its successor PKJI 2023 (pedoman
-09/P/BM/2023), whose values for urban roads are the same. A configuration may add tables of its own.
+The factors are those of the Indonesian highway capacity manual MKJI 1997 (Direktorat Jenderal Bina Marga): tables
+A-3:1 and A-3:2 of chapter 5 for urban roads, chapters 2 and 3 for junctions. Who works by its successor, PKJI 2023,
+compares them with the tables there and puts what differs into the configuration, which comes first.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class PcuTable:
 
     name: str
     what: str
-    factors: Mapping[str, float]
+    factors: Mapping[ClassName, float]
 
     def pcu(self, counts: Mapping[ClassName, int]) -> float:
         """A count by class in passenger car units."""
@@ -36,7 +36,7 @@ class PcuTable:
 
 def _table(name: str, what: str, heavy: float, motorcycle: float) -> PcuTable:
     """A manual's row: light vehicles count 1; bicycles are side friction there, not traffic, and count 0."""
-    factors = {"motorcycle": motorcycle, "car": 1.0, "other": 1.0, "bus": heavy, "truck": heavy}
+    factors: dict[ClassName, float] = {"motorcycle": motorcycle, "car": 1.0, "other": 1.0, "bus": heavy, "truck": heavy}
     return PcuTable(name, what, factors)
 
 
@@ -57,7 +57,7 @@ TABLES: Final[Mapping[str, PcuTable]] = {
 }
 
 
-def table_for(road: str | None, custom: Mapping[str, Mapping[str, float]]) -> PcuTable:
+def table_for(road: str | None, custom: Mapping[str, Mapping[ClassName, float]]) -> PcuTable:
     """The table of a road type: one of the configuration's own, or one of the manuals'.
 
     Raises:
@@ -65,7 +65,7 @@ def table_for(road: str | None, custom: Mapping[str, Mapping[str, float]]) -> Pc
     """
     name = road or DEFAULT_ROAD
     if name in custom:
-        return PcuTable(name, "of the configuration", dict(custom[name]))
+        return PcuTable(name, "of the configuration", custom[name])
     if name in TABLES:
         return TABLES[name]
     known = ", ".join(sorted({*TABLES, *custom}))

@@ -221,10 +221,6 @@ class Roster:
         size: Array = np.sqrt(np.maximum((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]), 1.0))
         return size
 
-    def id_of(self, slot: int) -> int:
-        """Whose the slot is; -1 when nobody's."""
-        return int(self._columns["id"][slot])
-
     def class_of(self, slot: int) -> int:
         """The newest vote on what the slot's track is."""
         return int(self._columns["category"][slot])

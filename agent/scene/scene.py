@@ -45,7 +45,6 @@ class Scene:
         device: The box's name; event ids are made of it.
         model: The model behind the detections, named in every record.
         state: What an earlier :meth:`snapshot` gave; ``None`` for a camera seen for the first time.
-        pcu: Tables of PCU factors of the configuration, by road type and class.
 
     Raises:
         ConfigError: The camera's ground can't be a road, or a line names no known road type.
@@ -58,7 +57,6 @@ class Scene:
         device: str,
         model: ModelRef | None,
         state: str | None = None,
-        pcu: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
         kept = _read(state)
         self._camera = camera
@@ -74,7 +72,7 @@ class Scene:
         self._ledger = Ledger(camera, as_state(kept.get("open")))
         tables = as_state(kept.get("intervals"))
         self._timetables = {length: Timetable(length, as_state(tables.get(str(length)))) for length in lengths}
-        self._rules: dict[str, Rule] = build_rules(Setting(device, camera), as_state(kept.get("rules")), pcu or {})
+        self._rules: dict[str, Rule] = build_rules(Setting(device, camera), as_state(kept.get("rules")))
 
     def update(self, tracks: Tracks, at: Instant, size: tuple[int, int], view: View | None = None) -> list[Record]:
         """Take in one detected frame.

@@ -56,15 +56,17 @@ def _robust_speed(times: Array, where: Array) -> float | None:
         return None
     order = np.argsort(times)
     times, where = times[order] - times.mean(), where[order]
-    keep = np.ones(len(times), np.bool_)
-    for _ in range(2):
-        design = np.stack([np.ones(int(keep.sum())), times[keep]], axis=1)
-        path = np.linalg.lstsq(design, where[keep], rcond=None)[0]
-        off = np.hypot(*(where - path[0] - times[:, np.newaxis] * path[1]).T)
-        keep = off <= OUTLIER * max(float(np.median(off)), 1e-9)
-        if keep.sum() < FEWEST or np.ptp(times[keep]) < SHORTEST_S:
-            break
-    return float(np.hypot(*path[1]))
+    start, velocity = _line(times, where)
+    off = np.hypot(*(where - start - times[:, np.newaxis] * velocity).T)
+    keep = off <= OUTLIER * max(float(np.median(off)), 1e-9)
+    return float(np.hypot(*_line(times[keep], where[keep])[1]))
+
+
+def _line(times: Array, where: Array) -> tuple[Array, Array]:
+    """Place at time 0 and velocity of the straight line through positions, by least squares."""
+    design = np.stack([np.ones(len(times)), times], axis=1)
+    start, velocity = np.linalg.lstsq(design, where, rcond=None)[0]
+    return start, velocity
 
 
 def velocity_px(sight: Sight) -> Array:

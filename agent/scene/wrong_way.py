@@ -52,7 +52,7 @@ class WrongWay:
         """The open events by zone."""
         kept: State = {}
         for episode in (*self._left, *self._open.values()):
-            kept.setdefault(episode.where, []).append(episode.state())
+            kept.setdefault(str(episode.where), []).append(episode.state())
         return kept
 
     def step(self, moment: Moment) -> list[Body]:

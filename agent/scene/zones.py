@@ -192,7 +192,7 @@ class Zones:
             return None, round(per_m2, 4), service.of_walkers(per_m2)
         km = geometry.extent(outline) / 1000
         per_km = float(mean.sum() - people) / km
-        units = sum(self._table.factors.get(name, 0.0) * value for name, value in zip(CLASS_NAMES, mean, strict=True))
+        units = sum(self._table.factors.get(user.label, 0.0) * mean[user] for user in RoadUser)  # type: ignore[call-overload]
         level = service.of_vehicles(units / km / zone.lanes)
         return round(per_km, 2), (round(per_m2, 4) if self._wanted[index, RoadUser.PERSON] else None), level
 

@@ -64,7 +64,7 @@ def street(frames: int = 400) -> Iterator[Tracks]:
 
 
 def rule_of(name: str, state: dict[str, Any] | None = None) -> Rule:
-    return build_rules(SETTING, {name: state} if state else {}, {})[name]
+    return build_rules(SETTING, {name: state} if state else {})[name]
 
 
 def play(rule: Rule, from_s: float = 0.0) -> list[Any]:

@@ -112,7 +112,7 @@ def test_crossing_edges_names_the_pair(polygon: tuple[tuple[float, float], ...],
 
 def test_crossing_edges_when_only_the_closing_edge_folds_back() -> None:
     assert geometry.crossing_edges(((0, 0), (4, 0), (6, 3), (5, 0))) == (0, 3)
-    assert geometry.crossing_edges(((0, 0), (4, 0), (6, 3), (5, 1))) is None
+    assert geometry.crossing_edges(((0, 0), (4, 0), (6, 3), (3, 5))) is None
 
 
 def test_crossing_edges_when_a_corner_lies_on_the_first_edge() -> None:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
+from agent.config.schema import Ground
 from agent.errors import ConfigError
-from agent.scene.ground import fit_ground, fit_lanes, residuals_m
+from agent.scene.ground import fit_ground, residuals_m
 from tests.fakes.simulator import PerspectiveCamera
 
 CAMERA = PerspectiveCamera()
@@ -40,12 +42,32 @@ def test_given_the_sky_then_there_is_no_road() -> None:
     assert np.isnan(ground.metres(sky)[0]).all()
 
 
-def test_given_lane_edges_and_their_length_then_the_same_road() -> None:
+def lanes(**more: object) -> dict[str, object]:
     near, far = 12.0, 45.0
-    edges = [picture(np.array([(-3.5, near), (-3.5, far)])), picture(np.array([(3.5, near), (3.5, far)]))]
-    ground = fit_lanes(edges, 7.0, far - near)
+    edges = {name: picture(np.array([(x, near), (x, far)])).tolist() for name, x in (("left", -3.5), ("right", 3.5))}
+    return {**edges, "width_m": 7.0, "length_m": far - near, **more}
+
+
+def test_given_lane_edges_and_their_length_then_the_same_road() -> None:
+    settings = Ground.model_validate({"lanes": lanes()})
+    ground = fit_ground([point.image for point in settings.points], [point.metres for point in settings.points])
     ends = ground.metres(picture(np.array([(0.0, 20.0), (0.0, 30.0)])))
     assert np.hypot(*(ends[1] - ends[0])) == pytest.approx(10.0, abs=1e-6)
+    assert Ground.model_validate(settings.model_dump()) == settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrong"),
+    [
+        ({}, "not 0; add points, or give lanes"),
+        ({"lanes": lanes(), "points": [{"image": (0, 0), "metres": (0, 0)}] * 4}, "not both"),
+        ({"lanes": lanes(width_m=0)}, "greater than 0"),
+        ({"lanes": lanes(length_m=-1)}, "greater than 0"),
+    ],
+)
+def test_given_a_ground_that_is_no_ground_then_refused(settings: dict[str, object], wrong: str) -> None:
+    with pytest.raises(ValidationError, match=wrong):
+        Ground.model_validate(settings)
 
 
 def test_given_three_points_then_refused() -> None:
@@ -78,10 +100,3 @@ def test_given_one_point_measured_wrong_then_it_is_named() -> None:
     wrong[4] += (0.0, 14.0)
     with pytest.raises(ConfigError, match=r"point 5 is \d+\.\d m"):
         fit_ground(picture(road), wrong)
-
-
-def test_given_no_metres_then_lanes_are_refused() -> None:
-    edges = [[(0.2, 1), (0.4, 0.2)], [(0.8, 1), (0.6, 0.2)]]
-    for widths, length in ((0, 10), (3, 0), ((3, -1), 10)):
-        with pytest.raises(ConfigError, match="0 metres"):
-            fit_lanes(edges, widths, length)  # type: ignore[arg-type]

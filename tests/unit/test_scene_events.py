@@ -29,7 +29,8 @@ def scene(rules: dict[str, Any], *, state: str | None = None, **more: Any) -> Sc
 
 
 def events(records: list[Record]) -> list[EventBody]:
-    return [record.body for record in records if isinstance(record.body, EventBody)]
+    bodies = (record.body for record in records)
+    return [body for body in bodies if isinstance(body, EventBody) and body.kind != "camera_tampered"]
 
 
 def run(watcher: Scene, frames: Sequence[Sequence[Body]], from_s: float = 0.0, every_s: float = 0.2) -> list[EventBody]:
