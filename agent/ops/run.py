@@ -18,6 +18,7 @@ from typing import Final, NoReturn
 from agent.app import App
 from agent.config.load import load_config
 from agent.config.secrets import hide_in_logs, load_secrets
+from agent.errors import KentonganError
 from agent.ops.notify import Notifier
 
 LOG: Final = logging.getLogger("kentongan.run")
@@ -72,7 +73,11 @@ def watch(app: App, notifier: Notifier, stopping: threading.Event) -> int:
         notifier.watchdog()
         if time.monotonic() >= health_due_s:
             health_due_s += app.config.health_s
-            health = app.publish_health()
+            try:
+                health = app.publish_health()
+            except KentonganError as error:  # what can't be said now is said later; counting goes on
+                LOG.error("no health report: %s", error)
+                continue
             live = sum(camera.state == "live" for camera in health.cameras.values())
             notifier.status(f"{live} of {len(health.cameras)} cameras live; " + "; ".join(health.problems)[:200])
     return 0

@@ -82,7 +82,7 @@ def test_the_known_clip_is_taken_from_the_cache_or_the_package_when_its_sha256_i
     assert assets._fetched_vtest(lambda _: None) == home / "cache" / "kentongan" / "vtest.avi"
     (home / "bin" / "apt-get").unlink()
     found = demo_clip()
-    assert found.path == home / "cache" / "kentongan" / "vtest.avi"
+    assert Path(found.source) == home / "cache" / "kentongan" / "vtest.avi"
     assert "vtest.avi" in found.says
 
 
