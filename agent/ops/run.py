@@ -76,7 +76,7 @@ def watch(app: App, notifier: Notifier, stopping: threading.Event) -> int:
             try:
                 health = app.publish_health()
             except KentonganError as error:  # what can't be said now is said later; counting goes on
-                LOG.error("no health report: %s", error)
+                LOG.warning("no health report: %s", error)
                 continue
             live = sum(camera.state == "live" for camera in health.cameras.values())
             notifier.status(f"{live} of {len(health.cameras)} cameras live; " + "; ".join(health.problems)[:200])
