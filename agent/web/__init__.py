@@ -1,1 +1,0 @@
-"""The installer's local page."""
