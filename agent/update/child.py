@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 import numpy as np
 
@@ -73,6 +73,8 @@ class ChildEyes:
             cwd=Path(__file__).parents[2],
             start_new_session=True,  # a Ctrl-C for the agent is not one for the child
         )
+        self._requests, self._answers = cast("IO[bytes]", self._process.stdin), cast("IO[bytes]", self._process.stdout)
+        os.set_blocking(self._requests.fileno(), False)
         request = {
             "model": str(subject.path.absolute()),
             "sha256": subject.sha256,
@@ -103,9 +105,8 @@ class ChildEyes:
         """See :meth:`agent.update.eyes.Eyes.close`."""
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._requests.close()
+        self._answers.close()
 
     def _ask(self, request: bytes, limit_s: float) -> dict[str, Any]:
         deadline_s = time.monotonic() + limit_s
@@ -116,8 +117,7 @@ class ChildEyes:
         return answer
 
     def _send(self, data: bytes, deadline_s: float) -> None:
-        pipe = _of(self._process.stdin)
-        os.set_blocking(pipe.fileno(), False)
+        pipe = self._requests
         left = memoryview(data)
         while left:
             self._wait(pipe, selectors.EVENT_WRITE, deadline_s)
@@ -129,7 +129,7 @@ class ChildEyes:
                 return  # it has gone; what it said before is still to be read
 
     def _receive(self, deadline_s: float) -> bytes:
-        pipe = _of(self._process.stdout)
+        pipe = self._answers
         while b"\n" not in self._unread:
             self._wait(pipe, selectors.EVENT_READ, deadline_s)
             data = os.read(pipe.fileno(), _PIPE_BYTES)
@@ -167,9 +167,3 @@ class ChildEyes:
         except OSError:
             return 0
         return int(statm.split()[1]) * _PAGE_BYTES
-
-
-def _of(pipe: IO[bytes] | None) -> IO[bytes]:
-    if pipe is None:
-        raise UpdateError("crashed", "the trial's process has no pipes")
-    return pipe

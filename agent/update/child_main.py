@@ -11,6 +11,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -77,11 +78,17 @@ def load(request: dict[str, Any]) -> Detector:
     return detector
 
 
-def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Answer until the parent closes its end."""
+def serve(requests: IO[bytes], answers: IO[bytes], bound: Callable[[int], None] = limit) -> None:
+    """Answer until the parent closes its end.
+
+    Args:
+        requests: One line about the model, then for each picture a line with height and width, and its pixels.
+        answers: One line of JSON each.
+        bound: Limits this process to so many bytes.
+    """
     try:
         request = json.loads(requests.readline())
-        limit(request["memory_bytes"])
+        bound(request["memory_bytes"])
         detector = load(request)
         _answer(answers, {"ready": detector.description.name, "provider": detector.provider})
         while header := requests.readline():

@@ -127,6 +127,8 @@ class Mood:
         gone: Paths containing one of these do not exist.
         portal: Every path answers with a web page.
         cut_after: A body is cut off after so many bytes, once per request.
+        no_ranges: It never heard of the Range header.
+        no_length: It does not announce lengths, and ends a body by closing.
         instead: Asked for a path containing the key, serve the file at the value.
     """
 
@@ -137,6 +139,8 @@ class Mood:
     gone: tuple[str, ...] = ()
     portal: bool = False
     cut_after: int | None = None
+    no_ranges: bool = False
+    no_length: bool = False
     instead: dict[str, str] = field(default_factory=dict)
 
 
@@ -222,7 +226,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._serve(file.read_bytes())
 
     def _serve(self, data: bytes) -> None:
-        start, asked = 0, self.headers.get("Range")
+        start, asked = 0, None if self.box.mood.no_ranges else self.headers.get("Range")
         if asked is not None:
             start = int(asked.removeprefix("bytes=").rstrip("-"))
             if start >= len(data):
@@ -230,8 +234,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 return
         body = data[start:]
         headers = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if asked else {}
-        self._head(206 if asked else 200, len(body), "application/octet-stream", headers)
         mood = self.box.mood
+        if mood.no_length:
+            headers["Connection"] = "close"
+        length = None if mood.no_length else len(body)
+        self._head(206 if asked else 200, length, "application/octet-stream", headers)
         if _any(mood.trickle, self.path):
             for at in range(len(body)):
                 if self.box.closing.wait(mood.trickle_s) or not self._write(body[at : at + 1]):

@@ -47,7 +47,10 @@ class CuttingDisk(Disk):
             raise PowerCut
 
     def put(self, path: Path, data: bytes) -> None:
-        self._may_cut(lambda: path.write_bytes(data[: len(data) // 2]) and None)
+        def tear() -> None:
+            path.write_bytes(data[: len(data) // 2])
+
+        self._may_cut(tear)
         super().put(path, data)
 
     def rename(self, old: Path, new: Path) -> None:

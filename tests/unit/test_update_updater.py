@@ -531,3 +531,55 @@ def test_nothing_seen_by_either_is_no_division_by_zero(world: World) -> None:
     world.updater.saw(BRIGHT, found, 0.01)
     world.updater.step()
     assert world.updater.status().state == "idle"
+
+
+def test_offer_that_changes_between_check_and_download_is_left_for_the_next_check(world: World) -> None:
+    offer_second(world)
+    world.check()
+    offer_second(world, candidate("2.1"))
+    world.pass_time(1)
+    assert (world.updater.status().state, world.updater.status().reason) == ("idle", "vanished")
+
+
+def test_candidate_whose_bytes_the_disk_loses_comes_again(world: World) -> None:
+    offer_second(world)
+    world.check()
+    world.pass_time(1)
+    (world.folder / "update" / "models" / sha(SECOND)).unlink()
+    world.pass_time(1)
+    assert (world.updater.status().state, world.updater.status().reason) == ("idle", "vanished")
+    world.go()
+    assert world.running == sha(SECOND)
+
+
+def test_candidate_that_the_disk_loses_in_its_shadow_comes_again(world: World) -> None:
+    offer_second(world)
+    world.check()
+    world.pass_time(8)
+    (world.folder / "update" / "models" / sha(SECOND)).unlink()
+    world.pass_time(60)
+    assert (world.running, world.updater.status().reason) == (sha(INSTALLED), "vanished")
+
+
+def test_repository_that_vanishes_before_a_download_leaves_it_for_the_next_check(world: World) -> None:
+    offer_second(world)
+    world.check()
+    world.updater.tell(UpdateError("unreachable", "no network"))
+    assert (world.updater.status().state, world.updater.status().reason) == ("idle", "unreachable")
+
+
+def test_trouble_of_the_repository_does_not_disturb_an_update_under_way(world: World) -> None:
+    offer_second(world)
+    world.check()
+    world.pass_time(8)
+    world.updater.tell(UpdateError("unreachable", "no network"))
+    assert (world.updater.status().state, world.updater.status().reason) == ("shadow", None)
+
+
+def test_full_disk_can_not_keep_a_bad_model_in_charge(world: World) -> None:
+    world.disk = disk = FullDisk()
+    world.boot()
+    commit_second(world)
+    disk.full = True
+    world.updater.failed("its output makes no sense")
+    assert rolled_back_within(world, 1, "load_failed")
