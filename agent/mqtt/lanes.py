@@ -54,11 +54,12 @@ class _Lane:
         self._through = through
 
     def peek(self) -> Row | None:
-        if not self._page and self._read_to < min(self._through, self._store.last):
-            rows = self._store.pending(self._read_to, _PAGE_ROWS, through=min(self._through, self._store.last))
+        through = min(self._through, self._store.last)  # read once: more may be committed at any moment
+        if not self._page and self._read_to < through:
+            rows = self._store.pending(self._read_to, _PAGE_ROWS, through=through)
             self._page.extend(rows)
-            # What is not there below `last` was delivered or dropped, and never comes back.
-            self._read_to = rows[-1].seq if rows else min(self._through, self._store.last)
+            # What is not there up to this point was delivered or dropped, and never comes back.
+            self._read_to = rows[-1].seq if rows else through
         return self._page[0] if self._page else None
 
     def pop(self) -> Row:
