@@ -96,7 +96,7 @@ class ConfigurationUpdater:
     ) -> None:
         self._installed = file
         self._store = ModelStore(folder / "configurations", disk)
-        self._file = SlotFile(folder / "slots" / f"{CONFIGURATION}.json", disk)
+        self._file = SlotFile(folder / f"{CONFIGURATION}.json", disk)
         self._slot = self._file.load()
         self._repository = repository
         self._host = host

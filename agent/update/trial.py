@@ -25,7 +25,7 @@ LEAST_RECALL: Final = 0.9
 LEAST_PRECISION: Final = 0.9
 _EDGE: Final = 0.1  # a detection this close to the border of being sure may be missing on another machine
 _LOOKS: Final = 9  # an odd number, so that the median is a measured value
-_GRACE_S: Final = 0.002  # the noise of timing, which matters for models of a few milliseconds
+_GRACE_S: Final = 0.005  # the noise of timing, which matters for models of a few milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +81,26 @@ class Trial:
         pictures = [frame.image for frame in golden] or [_grey()]
         with closing(self._open(candidate)) as eyes:
             seen = _examine(eyes, golden)
-            took_s = _time(eyes, pictures)
-        if took_s > terms.budget_s:
+            pace = _time(eyes, pictures)
+        if pace.usual_s > terms.budget_s:
             raise UpdateError(
                 "too_slow",
-                f"it takes {took_s * 1000:.0f} ms a picture; this box's cameras leave {terms.budget_s * 1000:.0f} ms",
+                f"it takes {pace.usual_s * 1000:.0f} ms a picture; this box's cameras leave "
+                f"{terms.budget_s * 1000:.0f} ms",
             )
         with closing(self._open(in_charge)) as eyes:
-            before_s = _time(eyes, pictures)
-        if took_s > before_s * terms.max_slowdown_percent / 100 + _GRACE_S:
+            before = _time(eyes, pictures)
+        allowed_s = before.best_s * terms.max_slowdown_percent / 100 + _GRACE_S
+        if pace.best_s > allowed_s:  # the box may have been busy just then: only a second look condemns
+            with closing(self._open(candidate)) as eyes:
+                pace = _time(eyes, pictures)
+        if pace.best_s > allowed_s:
             raise UpdateError(
                 "too_slow",
-                f"it takes {took_s * 1000:.0f} ms a picture, the model in charge {before_s * 1000:.0f} ms; "
+                f"it takes {pace.best_s * 1000:.0f} ms a picture, the model in charge {before.best_s * 1000:.0f} ms; "
                 f"{terms.max_slowdown_percent} % are allowed",
             )
-        return TrialReport(seen, took_s, before_s)
+        return TrialReport(seen, pace.usual_s, before.usual_s)
 
 
 def _examine(eyes: Eyes, golden: Sequence[GoldenFrame]) -> Agreement:
@@ -124,10 +129,19 @@ def _examine(eyes: Eyes, golden: Sequence[GoldenFrame]) -> Agreement:
     return missing
 
 
-def _time(eyes: Eyes, pictures: Sequence[Image]) -> float:
-    """Median seconds for a picture, after one look to warm up."""
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """Seconds for a picture: the median, and the best, which other work on the box disturbs least."""
+
+    usual_s: float
+    best_s: float
+
+
+def _time(eyes: Eyes, pictures: Sequence[Image]) -> _Pace:
+    """Time some looks, after one to warm up."""
     eyes.look(pictures[0])
-    return median(eyes.look(pictures[turn % len(pictures)]).took_s for turn in range(_LOOKS))
+    taken = [eyes.look(pictures[turn % len(pictures)]).took_s for turn in range(_LOOKS)]
+    return _Pace(median(taken), min(taken))
 
 
 def _grey() -> Image:
