@@ -73,13 +73,46 @@ class WrongWay(RulePart):
         return self
 
 
+class Crowd(RulePart):
+    """Many people in a zone."""
+
+    people: Annotated[int, Field(ge=1, le=100_000, description="So many are a crowd.")] = 20
+    per_m2: Annotated[
+        float | None, Field(gt=0, le=10, description="So many per square metre are one as well; needs ground.")
+    ] = None
+    release: Annotated[float, Field(gt=0, lt=1, description="It ends below this share of the level.")] = 0.8
+    alarm_at: Annotated[float, Field(ge=1, le=100, description="At this multiple of the level it is an alarm.")] = 1.5
+    enter_s: Seconds = 10
+    leave_s: Seconds = 30
+    update_s: Annotated[Seconds, Field(description="How often its numbers are told at most.")] = 60
+
+
+class Surge(RulePart):
+    """Many more people than is usual here on this weekday at this hour. Learned on the box, from the second day on."""
+
+    times: Annotated[float, Field(gt=1, le=100, description="So many times the usual number are unusual …")] = 2.0
+    least_people: Annotated[int, Field(ge=1, le=10_000, description="… when they are at least so many more.")] = 5
+    utc_offset_h: Annotated[float, Field(ge=-12, le=14, description="Local time minus UTC: 7 in Jakarta.")] = 7
+    calendar: Annotated[
+        dict[
+            Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")],
+            Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")],
+        ],
+        Field(max_length=400, description="Special days by date, such as 2026-03-20: lebaran. Each kind learns alone."),
+    ] = {}
+    enter_s: Seconds = 30
+    leave_s: Seconds = 60
+
+
 class Tamper(RulePart):
-    """Attacks on the camera itself: covered, sprayed, defocused, turned, blinded, darkened, frozen."""
+    """Attacks on the camera itself: covered, sprayed, defocused, turned, blinded, darkened.
+
+    A frozen or lost camera has its own event, camera_lost; where thieves are likelier than faults it may be both.
+    """
 
     enabled: Annotated[bool, Field(description="False leaves the view unjudged, its quality reasons too.")] = True
-    unplugged: Annotated[
-        bool, Field(description="Call a lost camera tampered with as well; networks fail more often than thieves come.")
-    ] = False
+    frozen: Annotated[bool, Field(description="Call a frozen picture tampering as well: a film may be played.")] = False
+    unplugged: Annotated[bool, Field(description="Call a lost camera tampered with as well.")] = False
     unplugged_after_s: Annotated[Seconds, Field(description="How long it must be lost for that.")] = 10
 
 
@@ -90,3 +123,5 @@ class RuleSettings(RulePart):
     queue: Queue | None = None
     stopped_vehicle: StoppedVehicle | None = None
     wrong_way: WrongWay | None = None
+    crowd: Crowd | None = None
+    surge: Surge | None = None

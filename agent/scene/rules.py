@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from agent.scene.congestion import Congestion
+from agent.scene.crowd import Crowds
 from agent.scene.ground import Ground, fit_ground
 from agent.scene.lines import Lines
 from agent.scene.link import CameraLost
@@ -72,6 +73,10 @@ def _queue(parts: Parts, state: Mapping[str, Any]) -> Rule:
     return Queue(parts.setting, parts.places, state)
 
 
+def _crowds(parts: Parts, state: Mapping[str, Any]) -> Rule:
+    return Crowds(parts.setting, parts.places, state)
+
+
 def _stopped_vehicle(parts: Parts, state: Mapping[str, Any]) -> Rule:
     return StoppedVehicle(parts.setting, parts.places, state)
 
@@ -89,6 +94,7 @@ RULES: Final[Mapping[str, Builder]] = {
     "queue": _queue,
     "stopped_vehicle": _stopped_vehicle,
     "wrong_way": _wrong_way,
+    "crowds": _crowds,
 }
 
 

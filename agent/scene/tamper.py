@@ -41,7 +41,7 @@ class CameraTampered:
         if not self._wish.enabled:
             return []
         details = self._sign(moment)
-        if details is None and moment.link.state in {"lost", "connecting"}:
+        if details is None and moment.link.state != "live":
             return []  # nothing is known, so nothing is over
         return list(self._episode.feed(moment.at, details, severity="alarm"))
 
@@ -49,7 +49,7 @@ class CameraTampered:
         link = moment.link.state
         if link != "lost":
             self._lost_since_s = None
-        if link == "frozen":
+        if link == "frozen" and self._wish.frozen:
             return {"cause": "frozen"}
         if link == "lost" and self._wish.unplugged:
             if self._lost_since_s is None:

@@ -132,6 +132,7 @@ class TamperJudge:
         self._score_s = 0.0
         self._said = CLEAR
         self._since_s = 0.0
+        self._night_s = 0.0
         self._bright: list[tuple[float, float, float]] = []
 
     def due(self, now_s: float) -> bool:
@@ -223,7 +224,9 @@ class TamperJudge:
             self._said = CLEAR
         elif self._said.cause is not None and now_s - self._since_s > ACCEPT_S and look.contrast > FLAT:
             self._memory, self._said, self._score_s = None, CLEAR, 0.0
-        return Judgement(night=found.night) if self._said.cause is None else self._said
+        self._night_s = self._night_s + passed_s if found.night else 0.0
+        night = self._night_s >= ENTER_S
+        return Judgement(night=night) if self._said.cause is None else self._said
 
     def _note_brightness(self, look: Look, now_s: float) -> None:
         self._bright = [kept for kept in self._bright if 0 <= now_s - kept[0] <= SUDDEN_S]

@@ -48,8 +48,9 @@ def test_given_another_sign_while_one_is_open_then_the_same_event_is_updated() -
     assert first[0].body.event == second[0].body.event  # type: ignore[union-attr]
 
 
-def test_given_a_frozen_picture_then_it_is_tampering_until_pictures_move_again() -> None:
-    watched = scene()
+def test_given_a_frozen_picture_then_it_is_tampering_where_the_configuration_says_so() -> None:
+    assert events(scene().tick(instant(0), Link("frozen", "camera_frozen"))) == []
+    watched = scene(Tamper(frozen=True))
     assert events(watched.tick(instant(0), Link("frozen", "camera_frozen"))) == [("start", "frozen")]
     assert events(watched.tick(instant(1), LIVE)) == []
     assert events(watched.tick(instant(4.5), LIVE)) == [("end", "frozen")]
@@ -82,7 +83,7 @@ def test_given_a_restart_while_covered_then_the_event_goes_on_under_its_id() -> 
 
 
 def test_given_tampering_is_switched_off_then_nothing_is_said() -> None:
-    assert events(scene(Tamper(enabled=False)).tick(instant(0), Link("frozen"))) == []
+    assert events(scene(Tamper(enabled=False)).update(Tracks.empty(), instant(0), SIZE, COVERED)) == []
 
 
 def test_given_nightfall_then_the_view_is_dark_and_nobody_did_it() -> None:
