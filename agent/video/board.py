@@ -73,8 +73,12 @@ class Board:
         return returned
 
     def fail(self, phase: Phase, reason: str) -> bool:
-        """The camera is lost or frozen; say whether that is news."""
+        """The camera is lost or frozen, and what waits in the mailbox is void; say whether that is news."""
         with self._news:
+            if self._slot is not None:
+                # Handed out now, it would look like the camera's return.
+                self.tally.dropped += 1
+                self._slot = None
             news = (self._phase, self._reason) != (phase, reason)
             if self._phase is not phase:
                 already_down = self._phase in {Phase.LOST, Phase.FROZEN}

@@ -37,7 +37,7 @@ def why_no_video(address: Address, timeout_s: float = 1.5) -> str:
     deadline_s = time.monotonic() + timeout_s
     try:
         return _ask(address, where, deadline_s)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):  # the second for what can be no name, such as one with two dots in a row
         return f"the name {host} is not known; check the address and the box's name server"
     except ConnectionRefusedError:
         return f"nothing listens at {where}; check that the camera is up, and the port"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,6 +36,8 @@ FAILED_READ_PAUSE_S: Final = 0.02
 STUCK_S: Final = 6.0
 """So long after its own timeout, a native call will never return and its thread is replaced."""
 MAX_STUCK_THREADS: Final = 3
+REPLACE_PAUSE_S: Final = 1.0
+"""A reader that ended by itself is replaced no sooner than this after it was started."""
 STEADY_S: Final = 10.0
 """A camera that was live for so long starts again with the shortest delay."""
 QUICK_FAILURE_S: Final = 1.0
@@ -44,6 +47,12 @@ CLOSED: Final = "it closed the connection; it is tried again"
 TIMED_OUT: Final = "it sends no more pictures; the connection is opened anew"
 BEHIND: Final = "it stays behind after a freeze; the connection is opened anew"
 IDENTICAL: Final = "it sends the same picture again and again; restart the camera"
+READER_ENDED: Final = "its reader ended by a fault in the agent; a new one is started"
+NO_THREAD: Final = "no reader can be started, the box is out of memory or threads; it is tried again"
+HANGS: Final = "its reader hangs in the video library; a new one is started"
+ALL_HANG: Final = (
+    f"all {MAX_STUCK_THREADS + 1} of its readers hang in the video library; restart the agent, and look at the camera"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +109,7 @@ class LiveCamera:
 
     def read(self, timeout_s: float = 0.0) -> Frame | None:
         """Take the newest picture, or ``None`` when none comes within ``timeout_s``."""
-        self._replace_stuck_worker()
+        self._mend_worker()
         return self._board.take(timeout_s)
 
     def state(self) -> CameraState:
@@ -112,7 +121,8 @@ class LiveCamera:
         if self._stop.is_set():
             return
         self._stop.set()
-        self._worker.thread.join(CLOSE_S)
+        if self._worker.thread.is_alive():
+            self._worker.thread.join(CLOSE_S)
         if self._worker.thread.is_alive():
             self._worker.retired.set()
             log.info("camera %s: its reader is still busy and ends by itself", self._camera)
@@ -129,21 +139,39 @@ class LiveCamera:
             diagnose=self._diagnose,
             chance=self._chance,
         )
-        worker.thread.start()
+        try:
+            worker.thread.start()
+        except RuntimeError:  # threads and memory come back; till then it is like a reader that ended
+            self._lose(NO_THREAD)
         return worker
 
-    def _replace_stuck_worker(self) -> None:
-        worker, capture = self._worker, self._options.capture
-        limit_s = max(capture.open_timeout_s, capture.read_timeout_s) + STUCK_S
-        if self._stop.is_set() or worker.busy_s(self._clock.now()) < limit_s:
+    def _mend_worker(self) -> None:
+        """See that somebody reads: replace a reader that ended by itself, and one that hangs in native code."""
+        worker, capture, now_s = self._worker, self._options.capture, self._clock.now().mono_s
+        if self._stop.is_set():
             return
+        if not worker.thread.is_alive():
+            if now_s - worker.made_s >= REPLACE_PAUSE_S:
+                if worker.thread.ident is not None:
+                    self._lose(READER_ENDED)
+                self._worker = self._start_worker()
+            return
+        if worker.busy_s(now_s) >= max(capture.open_timeout_s, capture.read_timeout_s) + STUCK_S:
+            self._replace_stuck(worker)
+
+    def _replace_stuck(self, worker: _Worker) -> None:
         self._stuck = [thread for thread in self._stuck if thread.is_alive()]
         if len(self._stuck) >= MAX_STUCK_THREADS:
+            self._lose(ALL_HANG)
             return
         worker.retired.set()
         self._stuck.append(worker.thread)
-        log.warning("camera %s: its reader hangs in native code and is replaced", self._camera)
+        self._lose(HANGS)
         self._worker = self._start_worker()
+
+    def _lose(self, reason: str) -> None:
+        if self._board.fail(Phase.LOST, reason):
+            log.warning("camera %s: %s", self._camera, reason)
 
 
 class _Worker:
@@ -165,13 +193,14 @@ class _Worker:
         self._options, self._board, self._stop = options, board, stop
         self._diagnose, self._chance = diagnose, chance
         self._busy_since_s: float | None = None
+        self.made_s = clock.now().mono_s
         self.retired = threading.Event()
         self.thread = threading.Thread(target=self._run, name=f"video-{camera}", daemon=True)
 
-    def busy_s(self, now: Instant) -> float:
+    def busy_s(self, now_s: float) -> float:
         """How long the present native call has lasted."""
         since_s = self._busy_since_s
-        return 0.0 if since_s is None else now.mono_s - since_s
+        return 0.0 if since_s is None else now_s - since_s
 
     def _over(self) -> bool:
         return self._stop.is_set() or self.retired.is_set()
@@ -179,31 +208,38 @@ class _Worker:
     def _run(self) -> None:
         failures = 0
         while not self._over():
-            began = self._begin_native()
-            steady = False
+            fault, steady = None, False
             try:
-                capture = TimedCapture(self._opener(), self._board.tally)
-            except SourceError as error:
-                self._end_native()
-                reason = self._explain(str(error), failures, self._clock.now().mono_s - began.mono_s)
-            else:
-                self._end_native()
-                reason = self._stream(capture)
-                steady = self._clock.now().mono_s - began.mono_s >= STEADY_S
+                reason, steady = self._watch(failures)
+            except Exception as error:  # noqa: BLE001 - whatever one try fails with, the next may succeed
+                # Its name only: its text may hold the address. The log's own filter blanks that.
+                reason, fault = f"reading it fails with {type(error).__name__}; it is tried again", error
             if self._over():
                 return
             failures = 1 if steady else failures + 1
             if self._board.fail(Phase.LOST, reason):
-                log.warning("camera %s: %s", self._camera, reason)
+                log.warning("camera %s: %s", self._camera, reason, exc_info=fault)
             self._stop.wait(self._options.backoff.delay_s(failures, self._chance()))
 
-    def _begin_native(self) -> Instant:
-        now = self._clock.now()
-        self._busy_since_s = now.mono_s
-        return now
+    def _watch(self, failures: int) -> tuple[str, bool]:
+        """Open the stream and read it until it fails; the reason why, and whether it had been live for long."""
+        began_s = self._clock.now().mono_s
+        try:
+            with self._native():
+                capture = TimedCapture(self._opener(), self._board.tally)
+        except SourceError as error:
+            return self._explain(str(error), failures, self._clock.now().mono_s - began_s), False
+        reason = self._stream(capture)
+        return reason, self._clock.now().mono_s - began_s >= STEADY_S
 
-    def _end_native(self) -> None:
-        self._busy_since_s = None
+    @contextmanager
+    def _native(self) -> Iterator[None]:
+        """A call into native code, which may never return."""
+        self._busy_since_s = self._clock.now().mono_s
+        try:
+            yield
+        finally:
+            self._busy_since_s = None
 
     def _explain(self, complaint: str, failures: int, took_s: float) -> str:
         """Ask what is wrong where that is cheap or wasn't done lately: a long outage mustn't wait for answers."""
@@ -226,10 +262,10 @@ class _Worker:
 
     def grab(self, capture: TimedCapture) -> bool | None:
         """Read the next picture: whether one came, or ``None`` when the wait for it used up the read timeout."""
-        began = self._begin_native()
-        ok = capture.grab()
-        self._end_native()
-        took_s = self._clock.now().mono_s - began.mono_s
+        began_s = self._clock.now().mono_s
+        with self._native():
+            ok = capture.grab()
+        took_s = self._clock.now().mono_s - began_s
         return None if took_s >= self._options.capture.read_timeout_s else ok
 
     def grab_persistently(self, capture: TimedCapture) -> str:

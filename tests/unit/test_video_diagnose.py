@@ -63,6 +63,12 @@ def test_a_name_that_does_not_exist_is_said_to_be_unknown() -> None:
     assert "name camera.invalid is not known" in why_no_video(parse_address("rtsp://camera.invalid/live"))
 
 
+@pytest.mark.parametrize("host", ["cam..local", "c" * 70 + ".local"])
+def test_a_name_that_no_host_can_have_is_said_to_be_unknown(host: str) -> None:
+    assert f"name {host} is not known" in why_no_video(parse_address(f"rtsp://{host}/s"))
+    assert "is not known" in probe(f"rtsp://{host}/s").error
+
+
 def test_no_time_left_is_no_answer() -> None:
     assert "no answer" in why_no_video(parse_address("rtsp://127.0.0.1/live"), timeout_s=0.0)
 

@@ -17,7 +17,7 @@ from agent.values import Frame
 from agent.video.backoff import Backoff
 from agent.video.board import Board
 from agent.video.capture import CaptureOptions
-from agent.video.live import MAX_STUCK_THREADS, STUCK_S, LiveCamera, LiveOptions
+from agent.video.live import ALL_HANG, MAX_STUCK_THREADS, NO_THREAD, REPLACE_PAUSE_S, STUCK_S, LiveCamera, LiveOptions
 from agent.video.source import Phase
 from tests.fakes.capture import CLOSED, Openings, ScriptedCapture, Shot, steady
 from tests.fakes.clock import ManualClock
@@ -227,7 +227,7 @@ def test_closing_takes_less_than_a_second_while_native_code_is_stuck() -> None:
     assert capture.closed.wait(5.0)
 
 
-def test_a_reader_that_hangs_for_good_is_replaced_but_not_without_end() -> None:
+def test_a_reader_that_hangs_for_good_is_replaced_but_not_without_end(caplog: pytest.LogCaptureFixture) -> None:
     clock = ManualClock()
     captures: list[ScriptedCapture] = []
     with hang() as never:
@@ -245,7 +245,98 @@ def test_a_reader_that_hangs_for_good_is_replaced_but_not_without_end() -> None:
                 camera.read()
             assert len(captures) == MAX_STUCK_THREADS + 1
             assert camera.state().frames == 0
+            assert camera.state().phase is Phase.LOST
+            assert camera.state().reason == ALL_HANG
+            assert len([record for record in caplog.records if ALL_HANG in record.getMessage()]) == 1
     assert all(capture.closed.wait(5.0) for capture in captures)
+
+
+def fail_with(error: BaseException) -> Callable[[], ScriptedCapture]:
+    def opener() -> ScriptedCapture:
+        raise error
+
+    return opener
+
+
+def test_an_opener_that_fails_as_nobody_foresaw_is_told_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    clock = ManualClock()
+    out_of_memory = fail_with(MemoryError("rtsp://admin:sesame@gate/live"))
+    with hang() as never:
+        shots = [*steady(5), Shot(until=never)]
+        opener = Openings(*[out_of_memory] * 5, lambda: ScriptedCapture(clock, shots))
+        with running(opener, clock) as camera:
+            assert wait_until(phase_is(camera, Phase.LIVE))
+    said = [record for record in caplog.records if "MemoryError" in record.getMessage()]
+    assert len(said) == 1
+    assert said[0].exc_info is not None
+    assert "sesame" not in said[0].getMessage()
+
+
+def test_a_camera_that_only_ever_fails_as_nobody_foresaw_is_lost() -> None:
+    opener = Openings(fail_with(UnicodeError("label empty or too long")))
+    with running(opener, ManualClock()) as camera:
+        assert wait_until(phase_is(camera, Phase.LOST))
+        assert camera.state().reason == "reading it fails with UnicodeError; it is tried again"
+
+
+def test_a_diagnosis_that_fails_does_not_end_the_reader() -> None:
+    def diagnose() -> str:
+        raise OverflowError
+
+    opener = Openings(refuse)
+    with running(opener, ManualClock(), diagnose=diagnose) as camera:
+        assert wait_until(lambda: opener.tries >= 3)
+        assert "OverflowError" in camera.state().reason
+
+
+def test_a_stream_that_fails_as_nobody_foresaw_is_closed_and_opened_again() -> None:
+    clock, first = ManualClock(), []
+
+    class Breaking(ScriptedCapture):
+        def pts_s(self) -> float:
+            raise MemoryError
+
+    with hang() as never:
+        opener = Openings(
+            lambda: first.append(Breaking(clock, steady(5))) or first[0],
+            lambda: ScriptedCapture(clock, [*steady(5), Shot(until=never)]),
+        )
+        with running(opener, clock) as camera:
+            assert wait_until(phase_is(camera, Phase.LIVE))
+            assert first[0].closed.is_set()
+
+
+# What ends the thread is the very thing that is tried.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_reader_whose_thread_is_gone_is_replaced_but_not_at_every_look() -> None:
+    clock = ManualClock()
+    with hang() as never:
+        # SystemExit ends a thread without a word, as a fault outside its own guard would.
+        opener = Openings(fail_with(SystemExit()), lambda: ScriptedCapture(clock, [*steady(5), Shot(until=never)]))
+        with running(opener, clock) as camera:
+            assert wait_until(lambda: not camera._worker.thread.is_alive())
+            for _ in range(50):
+                camera.read()
+            assert opener.tries == 1
+            clock.advance(REPLACE_PAUSE_S)
+            assert wait_until(lambda: camera.read() is not None)
+            assert camera.state().phase is Phase.LIVE
+
+
+def test_a_box_without_threads_to_spare_says_so_and_starts_the_reader_when_there_are() -> None:
+    clock = ManualClock()
+    with hang() as never:
+        before = threading.stack_size(1 << 46)  # more than there is: no thread can be started
+        try:
+            camera = LiveCamera("gate", lambda: ScriptedCapture(clock, [*steady(5), Shot(until=never)]), clock)
+        finally:
+            threading.stack_size(before)
+        try:
+            assert (camera.state().phase, camera.state().reason) == (Phase.LOST, NO_THREAD)
+            clock.advance(REPLACE_PAUSE_S)
+            assert wait_until(lambda: camera.read() is not None)
+        finally:
+            camera.close()
 
 
 def test_many_reconnects_leave_no_thread_behind() -> None:
@@ -281,6 +372,18 @@ def frame_at(clock: ManualClock, number: int = 1) -> Frame:
 
 def board(clock: ManualClock) -> Board:
     return Board(clock, stall_s=3.0, max_age_s=1.0, on_frame=lambda: None)
+
+
+@pytest.mark.parametrize("phase", [Phase.LOST, Phase.FROZEN])
+def test_a_picture_from_before_the_trouble_is_not_handed_out_in_it(phase: Phase) -> None:
+    clock = ManualClock()
+    told = board(clock)
+    told.put(frame_at(clock))
+    told.fail(phase, "gone")
+    assert told.take(0.0) is None
+    assert told.state().dropped == 1
+    told.put(frame_at(clock))
+    assert told.take(0.0) is not None
 
 
 def test_a_camera_before_its_first_picture_is_connecting() -> None:
