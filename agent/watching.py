@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from agent.clock import Clock
-from agent.errors import ModelError, SourceError
+from agent.errors import KentonganError, SourceError
 from agent.pipeline import CameraPipeline, Seen
 from agent.records import Record
 from agent.scene import Link
-from agent.scene.values import LinkState
+from agent.scene.values import LIVE, LinkState
 from agent.stages import StageTimes
 from agent.values import Detections, Frame
 from agent.video.source import Phase, Source
@@ -28,7 +28,10 @@ from agent.vision.scheduler import FairShare
 
 LOG: Final = logging.getLogger("kentongan.watching")
 TICK_S: Final = 1.0
-"""How often time passes for a camera without frames: a dead one must be told within a second or so."""
+"""How often time passes for a camera without frames: intervals end, and state is saved."""
+POLL_S: Final = 0.2
+"""How often a camera is asked how it is. Time passes at once where that is news: a dead one is told within a second,
+of which its reader takes 0.4 s to be sure."""
 _IDLE_S: Final = 0.004
 """Longest sleep while a frame may come: a fraction of what a detection takes."""
 
@@ -52,7 +55,9 @@ class Lane:
         waiting: The newest frame that was not looked at yet.
         replaced: Frames that waited here and were replaced by newer ones.
         saved: The state that was handed to the sink last.
+        polled_s: When it was last asked how it is, monotonic.
         ticked_s: When time last passed for it, monotonic.
+        told: How its pipeline believes that the way to the camera is.
         failing: Why its frames can't be made into counts now; empty while they can.
         detections: Frames that were looked at.
         on_seen: Called with every frame that was looked at, and what it came to.
@@ -64,7 +69,9 @@ class Lane:
     waiting: Frame | None = None
     replaced: int = 0
     saved: str = ""
+    polled_s: float = float("-inf")
     ticked_s: float = float("-inf")
+    told: Link | None = None
     failing: str = ""
     detections: int = 0
     on_seen: Callable[[Frame, Seen], None] | None = field(default=None)
@@ -109,11 +116,13 @@ class WatchLoop(threading.Thread):
 
     def run(self) -> None:
         """The thread's body."""
-        while not self._stopping.is_set():
-            self.alive_s = time.monotonic()
-            if not self.turn():
-                self._stopping.wait(_IDLE_S)
-        self._finish()
+        try:
+            while not self._stopping.is_set():
+                self.alive_s = time.monotonic()
+                if not self.turn():
+                    self._stopping.wait(_IDLE_S)
+        finally:
+            self._finish()
 
     def stop(self) -> None:
         """Ask the loop to end; what is open is closed and handed to the sink before the thread ends."""
@@ -129,23 +138,24 @@ class WatchLoop(threading.Thread):
         for lane in self._lanes.values():
             if self._share.wait_s((lane.name,), now.mono_s) == 0:
                 self._read(lane)
-            if now.mono_s - lane.ticked_s >= TICK_S:
-                lane.ticked_s = now.mono_s
-                self._tick(lane)
+            if now.mono_s - lane.polled_s >= POLL_S:
+                lane.polled_s = now.mono_s
+                self._poll(lane, now.mono_s)
         chosen = self._choose(now.mono_s)
         if chosen:
             self._look(chosen)
         return bool(chosen)
 
     def _read(self, lane: Lane) -> None:
-        try:
-            frame = lane.source.read(0.0)
-        except SourceError as error:  # a file that breaks off; what it is now, its state says
-            LOG.error("camera %s: %s", lane.name, error)  # noqa: TRY400 - the sentence says it all
-            return
-        if frame is not None:
-            lane.replaced += lane.waiting is not None
-            lane.waiting = frame
+        with self._contained(lane, "its source"):
+            try:
+                frame = lane.source.read(0.0)
+            except SourceError as error:  # a file that breaks off; what it is now, its state says
+                LOG.error("camera %s: %s", lane.name, error)  # noqa: TRY400 - the sentence says it all
+                return
+            if frame is not None:
+                lane.replaced += lane.waiting is not None
+                lane.waiting = frame
 
     def _choose(self, now_s: float) -> list[Lane]:
         """The camera that is furthest behind, and others that fit into the same run of its model."""
@@ -159,32 +169,31 @@ class WatchLoop(threading.Thread):
         return [self._lanes[name] for name in first + more]
 
     def _look(self, chosen: list[Lane]) -> None:
-        """Run the model on the waiting frames; where it fails on several at once, on each alone."""
         frames = [(lane, lane.waiting) for lane in chosen if lane.waiting is not None]
         for lane in chosen:
             lane.waiting = None
-        try:
-            self._detect(frames)
-        except ModelError as error:
-            if len(frames) == 1:
-                self._fails(chosen[0], str(error))
-                return
-            for pair in frames:
-                try:
-                    self._detect([pair])
-                except ModelError as single:
-                    self._fails(pair[0], str(single))
+        self._detect(frames)
 
     def _detect(self, frames: list[tuple[Lane, Frame]]) -> None:
+        """Run the model on frames; where it fails on several at once, on each alone."""
         detector = frames[0][0].detector
-        found = detector.detect([frame.image for _, frame in frames])
-        self._charge(detector)
+        try:
+            found = detector.detect([frame.image for _, frame in frames])
+            self._charge(detector)
+        except Exception as error:  # noqa: BLE001 - of any kind: memory that runs out in one picture, OpenCV's own
+            if len(frames) == 1:
+                self._fails(frames[0][0], "its model", error)
+            else:
+                for pair in frames:
+                    self._detect([pair])
+            return
         for (lane, frame), detections in zip(frames, found, strict=True):
             self._see(lane, frame, detections)
 
     def _see(self, lane: Lane, frame: Frame, detections: Detections) -> None:
-        with self._contained(lane):
+        with self._contained(lane, "its scene"):
             seen = lane.pipeline.see(frame, detections)
+            lane.told = LIVE
             if lane.failing:
                 LOG.warning("camera %s works again", lane.name)
             lane.failing = ""
@@ -200,24 +209,40 @@ class WatchLoop(threading.Thread):
             self._times.add(stage, cost.wall_s, cost.cpu_s)
 
     @contextmanager
-    def _contained(self, lane: Lane) -> Iterator[None]:
+    def _contained(self, lane: Lane, part: str) -> Iterator[None]:
         """A fault of ours on one camera must not end the counting on all."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - as said
-            self._fails(lane, f"its scene fails: {error!r}", error)
+            self._fails(lane, part, error)
 
-    def _fails(self, lane: Lane, why: str, fault: Exception | None = None) -> None:
+    def _fails(self, lane: Lane, part: str, error: Exception) -> None:
+        """Note a failure, and log the first of a row; what nobody foresaw by its name, and with where it happened."""
+        foreseen = isinstance(error, KentonganError)
+        why = str(error) if foreseen else f"{part} fails with {type(error).__name__}; tell the maintainers"
         if not lane.failing:
-            LOG.error("camera %s: %s; its intervals are invalid until that is over", lane.name, why, exc_info=fault)
+            text = "camera %s: %s; its intervals are invalid until that is over"
+            LOG.error(text, lane.name, why, exc_info=None if foreseen else error)
         lane.failing = why
 
-    def _tick(self, lane: Lane) -> None:
-        state = lane.source.state()
-        is_failing = lane.failing and state.phase is Phase.LIVE
-        link = Link("live", "model_failed") if is_failing else Link(_LINK_STATES[state.phase], state.reason)
-        with self._contained(lane):
+    def _poll(self, lane: Lane, now_s: float) -> None:
+        """Ask a camera how it is, and let time pass for it when that is news or it is time."""
+        link = self._link(lane)
+        if link == lane.told and now_s - lane.ticked_s < TICK_S:
+            return
+        lane.told, lane.ticked_s = link, now_s
+        if link.state != "live":
+            lane.waiting = None  # from before the trouble: looked at now it would look like the end of it
+        with self._contained(lane, "its scene"):
             self._keep(lane, lane.pipeline.tick(self._clock.now(), link), save=True)
+
+    def _link(self, lane: Lane) -> Link:
+        """How the way to a camera is; a fault of ours spoils its intervals but is no loss of the camera."""
+        with self._contained(lane, "its source"):
+            state = lane.source.state()
+            if not lane.failing or state.phase is not Phase.LIVE:
+                return Link(_LINK_STATES[state.phase], state.reason)
+        return Link("live", "model_failed")
 
     def _keep(self, lane: Lane, records: list[Record], *, save: bool = False) -> None:
         """Hand records on with the state that belongs to them; state alone only when it has changed."""
@@ -231,5 +256,5 @@ class WatchLoop(threading.Thread):
 
     def _finish(self) -> None:
         for lane in self._lanes.values():
-            with self._contained(lane):
+            with self._contained(lane, "its scene"):
                 self._keep(lane, lane.pipeline.stop(self._clock.now()), save=True)

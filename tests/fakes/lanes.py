@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from agent.config.schema import Camera
-from agent.errors import SourceError
 from agent.pipeline import CameraPipeline
 from agent.records import ModelRef, Record
 from agent.stages import StageTimes
@@ -25,20 +24,23 @@ from agent.watching import Lane
 from tests.fakes.clock import ManualClock
 
 SIZE = (96, 160, 3)
+# Something to recognise the view by: a coarse pattern of greys, 20 to 99.
+_STREET = np.random.default_rng(7).integers(20, 100, (12, 20, 1), np.uint8).repeat(8, 0).repeat(8, 1).repeat(3, 2)
 MODEL = ModelRef(name="fake", version="1", sha256="0" * 64)
 
 
 class FilmingCamera:
-    """A source that has a new picture every 1/fps seconds, its number in all its pixels unless a shade is set."""
+    """A source that has a new picture every 1/fps seconds, brighter ones on request."""
 
     def __init__(self, name: str, clock: ManualClock, fps: float = 20.0) -> None:
         self.name, self.fps = name, fps
         self.phase = Phase.LIVE
         self.reason = ""
-        self.shade: int | None = None
+        self.brightness = 0
         self.read_numbers: list[int] = []
         self.closed = False
-        self.fault: SourceError | None = None
+        self.fault: Exception | None = None
+        self.state_fault: Exception | None = None
         self._clock = clock
         self._began_s = clock.now().mono_s
 
@@ -51,10 +53,11 @@ class FilmingCamera:
         if self.phase is not Phase.LIVE or (self.read_numbers and number <= self.read_numbers[-1]):
             return None
         self.read_numbers.append(number)
-        shade = number % 100 if self.shade is None else self.shade
-        return Frame(self.name, number, np.full(SIZE, shade, np.uint8), now)
+        return Frame(self.name, number, _STREET + np.uint8(self.brightness + number % 10), now)
 
     def state(self) -> CameraState:
+        if self.state_fault is not None:
+            raise self.state_fault
         return CameraState(phase=self.phase, since=self._clock.now(), reason=self.reason, source_fps=self.fps)
 
     def close(self) -> None:
@@ -62,7 +65,10 @@ class FilmingCamera:
 
 
 class ToldEngine:
-    """An engine that takes so long, remembers its batches, and gives NaN for pictures of the shades it is told."""
+    """An engine that takes so long, remembers its batches, and gives NaN for pictures of the shades it is told.
+
+    With a fault it raises that on every batch of ``fault_from`` pictures or more.
+    """
 
     provider = "cpu"
     fallback: tuple[str, ...] = ()
@@ -71,11 +77,15 @@ class ToldEngine:
         self._clock, self.run_s = clock, run_s
         self.batches: list[int] = []
         self.blind_from = 2.0
+        self.fault: Exception | None = None
+        self.fault_from = 1
         self.box = (80.0, 48.0, 20.0, 20.0)
 
     def run(self, tensor: Any) -> dict[str, Any]:
         self._clock.advance(self.run_s)
         self.batches.append(len(tensor))
+        if self.fault is not None and len(tensor) >= self.fault_from:
+            raise self.fault
         output = np.zeros((len(tensor), 5, 8), np.float32)
         output[:, :4, 0] = self.box
         output[:, 4, 0] = 0.9

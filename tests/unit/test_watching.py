@@ -6,13 +6,18 @@ import itertools
 import logging
 import time
 
+import cv2
 import pytest
 
+from agent.clock import Instant
 from agent.errors import SourceError
+from agent.pipeline import CameraPipeline
+from agent.records import Record
+from agent.scene import Link
 from agent.stages import StageTimes
 from agent.values import Frame
 from agent.video.source import Phase
-from agent.watching import Lane, WatchLoop
+from agent.watching import POLL_S, Lane, WatchLoop
 from tests.fakes.clock import ManualClock
 from tests.fakes.lanes import FilmingCamera, RememberingSink, ToldEngine, lane_of, told_detector
 
@@ -150,7 +155,7 @@ def test_given_a_model_that_gives_nonsense_then_one_line_is_logged_and_intervals
 def test_given_one_picture_that_breaks_the_model_then_the_others_of_the_same_run_are_still_counted() -> None:
     room = Room(3, batch=None)
     room.run_for(5)
-    room.cameras[1].shade = 200
+    room.cameras[1].brightness = 120
     room.engine.blind_from = 0.5
     room.run_for(0.1)
     seen = [lane.detections for lane in room.lanes]
@@ -221,6 +226,143 @@ def test_given_a_scene_that_fails_on_one_camera_then_it_is_logged_once_and_the_o
     assert "ZeroDivisionError" in caplog.text
     assert "its scene fails" in room.lanes[0].failing
     assert room.sink.by_camera() == {"camera-1": 4}
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), cv2.error("resize failed"), ValueError("sesame")])
+def test_given_a_model_that_fails_as_nobody_foresaw_then_it_is_logged_once_and_intervals_are_invalid_until_it_works(
+    fault: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    room = Room(2)
+    room.run_for(12)
+    room.engine.fault = fault
+    room.run_for(5)
+    lane = room.lanes[0]
+    assert type(fault).__name__ in lane.failing
+    assert "sesame" not in lane.failing
+    room.engine.fault = None
+    room.run_for(30)
+    assert lane.failing == ""
+    said = [record for record in caplog.records if "its model fails" in record.getMessage()]
+    assert len(said) == 2, "once for each camera"
+    assert all(record.exc_info for record in said)
+    counts = [body for body in room.sink.bodies("count", "camera-0") if body.direction == "a_to_b"]
+    assert ["model_failed" in body.quality.reasons for body in counts] == [False, True, False, False]
+    assert not room.sink.bodies("event")
+
+
+def test_given_memory_that_suffices_for_one_picture_only_then_each_is_looked_at_alone() -> None:
+    room = Room(3, batch=None)
+    room.engine.fault, room.engine.fault_from = MemoryError(), 2
+    room.run_for(2)
+    assert set(room.engine.batches) >= {1, 3}
+    assert all(lane.detections >= 15 and not lane.failing for lane in room.lanes)
+
+
+@pytest.mark.parametrize("where", ["fault", "state_fault"])
+def test_given_a_source_that_fails_as_nobody_foresaw_then_its_intervals_say_so_and_the_others_go_on(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    room = Room(2)
+    room.run_for(5)
+    for _ in range(30):
+        setattr(room.cameras[0], where, RuntimeError("rtsp://admin:sesame@gate/"))
+        room.run_for(0.2)
+    room.cameras[0].state_fault = None
+    room.run_for(20)
+    assert room.lanes[0].failing == ""
+    assert room.lanes[1].detections >= 290
+    assert "its source fails with RuntimeError" in caplog.text
+    counts = [body for body in room.sink.bodies("count", "camera-0") if body.direction == "a_to_b"]
+    assert "model_failed" in counts[0].quality.reasons
+    assert "model_failed" not in counts[-1].quality.reasons
+    assert not room.sink.bodies("event")
+
+
+def test_given_a_source_that_never_answers_but_with_a_fault_then_it_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    room = Room(1)
+    room.cameras[0].state_fault = KeyError("phase")
+    room.cameras[0].phase = Phase.CONNECTING
+    room.run_for(12)
+    assert len([record for record in caplog.records if "its source fails" in record.getMessage()]) == 1
+
+
+class BrokenClock(ManualClock):
+    """A clock that fails once, which nothing in the loop is prepared for."""
+
+    broken = False
+
+    def now(self) -> Instant:
+        if self.broken:
+            self.broken = False
+            raise ArithmeticError
+        return super().now()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the very thing that is tried
+def test_given_a_fault_that_ends_the_thread_then_what_is_open_is_handed_over_all_the_same() -> None:
+    clock = BrokenClock()
+    lane = lane_of(FilmingCamera("gate", clock), told_detector(ToldEngine(clock)))
+    sink = RememberingSink()
+    loop = WatchLoop([lane], sink, clock, StageTimes())
+    for _ in range(100):
+        loop.turn()
+        clock.advance(0.01)
+    clock.broken = True
+    loop.start()
+    loop.join(5)
+    assert not loop.is_alive()
+    assert len(sink.bodies("count")) == 2
+
+
+@pytest.mark.parametrize("phase", [Phase.LOST, Phase.FROZEN])
+def test_given_a_camera_that_is_lost_then_it_is_told_at_once_and_not_at_the_next_second(phase: Phase) -> None:
+    room = Room(1)
+
+    def told() -> int:
+        return len([body for body in room.sink.bodies("event") if body.kind == "camera_lost" and body.phase == "start"])
+
+    # In steps: wherever between two ticks it is lost.
+    for step in range(7):
+        room.run_for(3.0 + 0.15 * step)
+        before = told()
+        room.cameras[0].phase = phase
+        room.run_for(POLL_S + 0.02)
+        assert told() == before + 1
+        room.cameras[0].phase = Phase.LIVE
+
+
+def test_given_a_picture_that_waits_while_its_camera_is_lost_then_it_is_not_taken_for_its_return() -> None:
+    room = Room(3, run_s=0.3)  # so slow that a picture of each camera waits
+    room.run_for(5)
+    for camera in room.cameras:
+        camera.phase = Phase.LOST
+    room.run_for(5)
+    lost = [body.phase for body in room.sink.bodies("event") if body.kind == "camera_lost"]
+    assert lost == ["start"] * 3
+
+
+def test_given_a_camera_that_is_well_then_time_passes_for_it_once_a_second() -> None:
+    room = Room(1)
+    ticks: list[float] = []
+
+    class Counted:
+        """The lane's pipeline, with its ticks noted."""
+
+        def __init__(self, real: CameraPipeline) -> None:
+            self.real = real
+
+        def tick(self, at: Instant, link: Link) -> list[Record]:
+            ticks.append(at.mono_s)
+            return self.real.tick(at, link)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.real, name)
+
+    room.lanes[0].pipeline = Counted(room.lanes[0].pipeline)  # type: ignore[assignment]
+    room.run_for(10)
+    assert len(ticks) == pytest.approx(10, abs=1)
 
 
 @pytest.mark.parametrize("step_s", [-DAY_S, DAY_S])
