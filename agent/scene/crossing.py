@@ -8,6 +8,7 @@ count only for what vanished in steady motion right at a line. All lines of a ca
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,14 +28,20 @@ MOVED_SHARE: Final = 0.2
 """An edge, or the middle, of a box has moved when it did so by this share of its foot's way."""
 NEAR_BANDS: Final = 6.0
 """Further from every line than so many bands, nothing is decided about a track."""
-STEADY_S: Final = 0.8
+STEADY_S: Final = 1.2
 """A track that ended was in steady motion when its path of so long before predicts its last place …"""
-STEADY_SIGHTINGS: Final = 5
+STEADY_SIGHTINGS: Final = 4
 """… from so many sightings, the last one included …"""
 STEADY_BANDS: Final = 2.0
 """… to within so many bands."""
 GOES_ON_S: Final = 0.6
 """Something in steady motion that vanished so shortly before a line went over it: it was hidden, not gone."""
+BORN_FRAMES: Final = 3.5
+"""Something in steady motion that appeared so few frames after a line came over it: it took that long to be tracked."""
+BORN_BANDS: Final = 4.0
+"""It must have moved on by so many bands meanwhile: something that stands and trembles did not come from anywhere."""
+SAME_S: Final = 0.7
+"""Two crossings in one direction, so near in time and within a box of each other, may be one under two numbers."""
 REACH_S: Final = 2 * GOES_ON_S
 """A track further from every line than it could have come in this time did not vanish at one."""
 CREEP: Final = 0.25
@@ -60,6 +67,24 @@ class Crossing:
     along: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Motion:
+    """A track's straight motion with respect to every line: places across in pixels, along in shares of the line.
+
+    ``first`` and ``last`` are seen, ``speed``, ``along`` (at the last sighting) and ``along_speed`` fitted; ``box``
+    is the size of its box in pixels.
+    """
+
+    times: Array
+    first: Array
+    last: Array
+    speed: Array
+    along: Array
+    along_speed: Array
+    steady: Mask
+    box: float
+
+
 class CrossingWatch:
     """Watches lines given in pixels.
 
@@ -72,6 +97,7 @@ class CrossingWatch:
         self._way = lines[:, 1] - lines[:, 0]
         self._square = np.maximum((self._way**2).sum(axis=1), 1e-9)
         self._size = np.sqrt(self._square)
+        self._lately: deque[Crossing] = deque(maxlen=256)
         count = len(lines)
         self._columns = Columns(
             home=(0, np.int8, (count,)),  # the side it belongs to; 0 before the first sighting
@@ -88,6 +114,8 @@ class CrossingWatch:
             step=(0.0, np.float64, (count,)),  # pixels per second of the last step
             went=(0, np.int8, (count,)),  # the way of its last crossing
             inherited=(False, np.bool_, ()),  # another track goes on for it
+            heir=(False, np.bool_, ()),  # it goes on for another
+            sightings=(0, np.int16, ()),
             seen_s=(np.nan, np.float64, ()),
         )
 
@@ -111,7 +139,8 @@ class CrossingWatch:
         columns["along"][slots] = along
         columns["seen_s"][slots] = sight.at.mono_s
         columns["inherited"][slots] = False
-        return ended + self._crossings(slots[near], crossed)
+        columns["sightings"][slots] = np.minimum(columns["sightings"][slots] + 1, STEADY_SIGHTINGS + 1)
+        return ended + self._crossings(slots[near], crossed) + self._begin(sight, slots)
 
     def toward(self, sight: Sight) -> NDArray[np.int8]:
         """Which way each track of a sight just seen crosses each line: +1, -1, or 0 when unknown; shape (n, m)."""
@@ -132,39 +161,72 @@ class CrossingWatch:
         near = (np.abs(columns["across"][gone]) <= reach_px[:, np.newaxis]).any(axis=1)
         found = []
         for slot in gone[near & ~columns["inherited"][gone]].tolist():
-            times, feet = sight.roster.recent(np.array([slot]))
-            known = np.isfinite(times[0])
-            order = np.argsort(times[0][known])
-            found.extend(self._vanished(slot, times[0][known][order], feet[0][known][order], sight))
+            found.extend(self._vanished(slot, sight))
         columns.reset(gone)
+        self._lately.extend(found)
         return found
 
-    def _vanished(self, slot: int, times: Array, feet: Array, sight: Sight) -> list[Crossing]:
+    def _begin(self, sight: Sight, slots: Ints) -> list[Crossing]:
+        """Those who appeared right behind a line in steady motion, and go on for nobody, came over it."""
         columns = self._columns
+        new = slots[(columns["sightings"][slots] == STEADY_SIGHTINGS) & ~columns["heir"][slots]]
+        found = []
+        for slot in new.tolist():
+            motion = self._motion(slot, sight)
+            home = np.sign(motion.first)
+            ago_s = np.where(motion.steady, motion.first / np.where(motion.steady, motion.speed, 1.0), np.inf)
+            came = motion.steady & (motion.speed * home > 0) & (ago_s <= BORN_FRAMES * sight.gap_s)
+            came &= (motion.last - motion.first) * home >= BORN_BANDS * max(LEAST_BAND_PX, BAND * motion.box)
+            for line in (came & (columns["went"][slot] == 0)).nonzero()[0].tolist():
+                at_s = float(motion.times[0] - ago_s[line])
+                found.extend(self._once(line, int(home[line]), slot, at_s, motion))
+        self._lately.extend(found)
+        return found
+
+    def _vanished(self, slot: int, sight: Sight) -> list[Crossing]:
+        columns, motion = self._columns, self._motion(slot, sight)
+        home = columns["home"][slot]
+        going = motion.steady & (motion.speed * -home > 0) & (columns["depth"][slot] >= 1)
+        left_s = np.where(going, -motion.last / np.where(going, motion.speed, 1.0), np.inf)
+        hidden = sight.at.mono_s - motion.times[-1] > GOES_ON_S  # else it is still there: only the agent stops
+        found = []
+        for line in (left_s <= (GOES_ON_S if hidden else 0.0)).nonzero()[0].tolist():
+            if left_s[line] > 0 and cut_by_edge(sight.roster.last_box(np.array([slot]))[0], sight.size):
+                continue  # it left the picture before the line
+            found.extend(self._once(line, -int(home[line]), slot, float(motion.times[-1] + left_s[line]), motion))
+        return found
+
+    def _motion(self, slot: int, sight: Sight) -> _Motion:
+        """The straight motion of a track over its last sightings, the last one left out of the fit."""
+        times, feet = sight.roster.recent(np.array([slot]))
+        order = np.argsort(times[0])[: int(np.isfinite(times[0]).sum())]
+        times, feet = times[0][order], feet[0][order]
         lately = times >= times[-1] - STEADY_S
-        if lately.sum() < STEADY_SIGHTINGS:
-            return []
-        past_s = times[lately] - times[-1]
-        across, along = self._project(feet[lately])
+        times, feet = times[lately], feet[lately]
+        across, along = self._project(feet)
+        nothing = np.zeros(len(self._size))
+        box = float(sight.roster.last_size(np.array([slot]))[0])
+        if len(times) < STEADY_SIGHTINGS:
+            return _Motion(times, across[0], across[-1], nothing, along[-1], nothing, nothing > 0, box)
+        past_s = times - times[-1]
         design = np.stack([np.ones(len(past_s) - 1), past_s[:-1]], axis=1)
         fit = np.linalg.lstsq(design, np.concatenate([across[:-1], along[:-1]], axis=1), rcond=None)[0]
         count = len(self._size)
-        place, speed = fit[0, :count], fit[1, :count]
-        box = sight.roster.last_box(np.array([slot]))[0]
-        band = max(LEAST_BAND_PX, BAND * float(np.sqrt(_areas(box))))
-        home = columns["home"][slot]
-        steady = (np.abs(across[-1] - place) <= STEADY_BANDS * band) & (columns["depth"][slot] >= 1)
-        steady &= (speed * -home > 0) & (np.abs(speed) > band / GOES_ON_S)
-        left_s = np.where(steady, -across[-1] / np.where(steady, speed, 1.0), np.inf)
-        found = []
-        hidden = sight.at.mono_s - times[-1] > GOES_ON_S  # else it is still there: only the agent stops
-        for line in (steady & (left_s <= (GOES_ON_S if hidden else 0.0))).nonzero()[0].tolist():
-            if left_s[line] > 0 and cut_by_edge(box, sight.size):
-                continue  # it left the picture before the line
-            where = fit[0, count + line] + fit[1, count + line] * left_s[line]
-            if 0 <= where <= 1:
-                found.append(Crossing(line, -int(home[line]), slot, float(times[-1] + left_s[line]), float(where)))
-        return found
+        speed, band = fit[1, :count], max(LEAST_BAND_PX, BAND * box)
+        steady = (np.abs(across[-1] - fit[0, :count]) <= STEADY_BANDS * band) & (np.abs(speed) > band / GOES_ON_S)
+        return _Motion(times, across[0], across[-1], speed, fit[0, count:], fit[1, count:], steady, box)
+
+    def _once(self, line: int, toward: int, slot: int, at_s: float, motion: _Motion) -> list[Crossing]:
+        """A crossing inferred from motion, unless it lies beside the line or was counted under another number."""
+        along = float(motion.along[line] + motion.along_speed[line] * (at_s - motion.times[-1]))
+        if not 0 <= along <= 1:
+            return []
+        reach = motion.box / self._size[line]
+        for other in self._lately:
+            same = other.line == line and other.toward == toward and other.slot != slot
+            if same and abs(other.mono_s - at_s) <= SAME_S and abs(other.along - along) <= reach:
+                return []
+        return [Crossing(line, toward, slot, at_s, along)]
 
     def _hand_over(self, sight: Sight) -> None:
         """Let a new track that appears beyond a line go on for the lost one that was about to cross it."""
@@ -175,8 +237,10 @@ class CrossingWatch:
             speed = cross(self._way, sight.roster.velocity(np.array([slot])))
             heading = speed * -home > 0
             columns["inherited"][slot] = True
+            columns["heir"][sight.slots[row]] = True
             if np.any((home != 0) & (np.sign(across[0]) != home) & heading):
                 columns.move(np.array([slot]), sight.slots[row : row + 1])
+                columns["heir"][sight.slots[row]] = True
 
     def _crossings(self, slots: Ints, crossed: Mask) -> list[Crossing]:
         columns = self._columns
@@ -187,6 +251,7 @@ class CrossingWatch:
             columns["went"][slot, line] = toward
             passed_s, along = columns["passed_s"][slot, line], columns["passed_at"][slot, line]
             found.append(Crossing(line, toward, slot, float(passed_s), float(along)))
+        self._lately.extend(found)
         return found
 
     def _project(self, feet: Array) -> tuple[Array, Array]:

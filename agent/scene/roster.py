@@ -32,7 +32,7 @@ FARTHEST: Final = 8.0
 """No new track further than so many box sizes from where one was lost is thought of at all."""
 NEAREST: Final = 0.3
 """A box is expected to grow to no more than the inverse of this while unseen."""
-HEADING_S: Final = 0.5
+HEADING_S: Final = 0.7
 """Where a lost track was heading is told by so much of its path before."""
 TRAIL_S: Final = 0.7
 """How far behind, in seconds, the smooth place follows: noise of a box averages out, a stop is seen within a second."""
