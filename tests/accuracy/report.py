@@ -245,8 +245,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for accuracy.md and accuracy.png")
-    parser.add_argument("--seeds", type=int, default=8, help="streets of each kind")
-    parser.add_argument("--duration-s", type=float, default=300.0, help="length of each street of the curves")
+    parser.add_argument("--seeds", type=int, default=2, help="streets of each kind")
+    parser.add_argument("--duration-s", type=float, default=120.0, help="length of each street of the curves")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "accuracy.md").write_text(PAGE.format(table=table(options.seeds)), encoding="utf-8")
