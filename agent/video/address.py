@@ -37,10 +37,18 @@ NETWORK_SCHEMES: Final[dict[str, int]] = {
 }
 """Schemes that FFmpeg opens over the network, each with its usual port (0: the address must name one)."""
 
+MAX_PORT: Final = 65_535
+
 PIPELINE_PREFIXES: Final[dict[str, Kind]] = {"gst:": Kind.GSTREAMER, "ffmpeg:": Kind.FFMPEG}
 
 # The parts of a query that help a person tell two streams apart; every other value may be a secret.
 HARMLESS_KEYS: Final = frozenset({"channel", "subtype", "stream", "profile", "unicast", "camera", "resolution", "fps"})
+
+# What stands where a file's name would, but is an address whose scheme was left out or mistyped. It may hold a
+# password, so nothing of it is repeated. A colon before an @ is a login wherever it stands; a folder's name may hold
+# an @ alone, except at the very beginning.
+_MISTYPED_LOGIN = re.compile(r"[^/]*@.*/|.*:.*@", re.DOTALL)
+_ONE_SLASH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/(?!/)")
 
 _LOGIN_IN_URL = re.compile(r"(?<=://)[^\s/\"']*@")
 _SECRET_PAIR = re.compile(r"(?i)((?:pass(?:word|wd)?|pwd|pw|user(?:name)?|usr|login|auth|token|key|secret)=)[^\s&/!;]*")
@@ -113,9 +121,9 @@ def parse_address(text: str | int, *, user: str | None = None, password: str | N
         return Address(Kind.DEVICE, stripped)
     scheme, separator, rest = stripped.partition("://")
     if not separator:
-        return Address(Kind.FILE, stripped)
+        return _file(stripped)
     if scheme.lower() == "file":
-        return Address(Kind.FILE, unquote(rest))
+        return _file(unquote(rest))
     return _network(scheme.lower(), rest, user, password)
 
 
@@ -138,6 +146,19 @@ def _harmless(pair: str) -> str:
     return pair if key.lower() in HARMLESS_KEYS else f"{key}=…"
 
 
+def _file(path: str) -> Address:
+    if _ONE_SLASH.match(path):
+        raise SourceError(
+            "an address has two slashes after its scheme, and a source has only one; write rtsp://host/path"
+        )
+    if _MISTYPED_LOGIN.match(path):
+        raise SourceError(
+            "a source looks like a camera's address with a login but without rtsp:// before it; write "
+            "rtsp://host/path, and user and password under login (a file's path may hold no : before an @)"
+        )
+    return Address(Kind.FILE, path)
+
+
 def _network(scheme: str, rest: str, user: str | None, password: str | None) -> Address:
     if scheme not in NETWORK_SCHEMES:
         known = ", ".join(f"{name}://" for name in NETWORK_SCHEMES)
@@ -157,11 +178,11 @@ def _host_and_port(location: str) -> tuple[str, int]:
     scheme, _, rest = location.partition("://")
     authority = re.split(r"[/?]", rest, maxsplit=1)[0]
     found = re.fullmatch(r"@?(\[[0-9A-Fa-f:.%]+\]|[^:\[\]@]+)(?::(\d{1,5}))?", authority)
-    if found is None:
+    port = int(found[2]) if found is not None and found[2] else NETWORK_SCHEMES.get(scheme, 0)
+    if found is None or port > MAX_PORT:
         # What stands here may be half a password, so it is not repeated.
         raise SourceError(
             f"the {scheme}:// address has no readable host and port; write {scheme}://host:port/path, and give a "
             "password with special characters under login, or percent-encoded"
         )
-    port = int(found[2]) if found[2] else NETWORK_SCHEMES.get(scheme, 0)
     return found[1].strip("[]"), port

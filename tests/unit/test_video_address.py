@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from agent.errors import SourceError
 from agent.video.address import Kind, parse_address, redact
+from agent.video.probe import probe
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,8 @@ def test_an_address_is_told_by_how_it_is_written(text: str | int, kind: Kind, lo
         ("rtsp://host:port/path", "host and port"),
         ("rtsp://admin:pa/ss@host/path", "percent-encoded"),
         ("gst://x", "gst://"),
+        ("rtsp://host:99999/path", "host and port"),
+        ("rtsp:/host/path", "two slashes"),
     ],
 )
 def test_an_address_that_means_nothing_gets_one_sentence(text: str, part: str) -> None:
@@ -48,6 +51,36 @@ def test_a_password_broken_off_by_a_slash_is_not_repeated_in_the_error() -> None
     with pytest.raises(SourceError) as caught:
         parse_address("rtsp://admin:sesame/ss@host/path")
     assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "admin:sesame@192.168.1.5/stream",
+        "admin:sesame@192.168.1.5",
+        "sesame@192.168.1.5/stream",
+        "rtsp:/admin:sesame@cam/1",
+        "rtsp:admin:sesame@cam/1",
+        "rtsp//admin:sesame@cam/1",
+        "rtsp;//admin:sesame@cam/1",
+        "//admin:sesame@cam/1",
+        "/etc/kentongan/1admin:sesame@cam/1",
+        "admin:ses/ame@cam/1",
+        "file://admin:sesame@cam/1",
+        "file:///admin%3Asesame%40cam/1",
+    ],
+)
+def test_a_mistyped_address_with_a_password_is_refused_without_repeating_it(text: str) -> None:
+    with pytest.raises(SourceError, match="rtsp://host/path") as caught:
+        parse_address(text)
+    assert not any(part in str(caught.value) for part in ("sesame", "ses/", "ame@"))
+    assert "sesame" not in probe(text).error
+    assert probe(text).address == ""
+
+
+@pytest.mark.parametrize("text", ["clip@noon.mp4", "/srv/cam@gate/10:00.mp4", "./cam@gate/x.mp4", "10:00.mp4", "@"])
+def test_a_file_s_name_may_hold_an_at_or_a_colon(text: str) -> None:
+    assert parse_address(text).kind is Kind.FILE
 
 
 def test_a_login_inside_the_address_is_cut_out_and_decoded() -> None:
