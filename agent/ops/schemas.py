@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 import yaml
 from pydantic import TypeAdapter
 
+from agent.config.editor import FILE_NAME, editor_schema_text
 from agent.mqtt.messages import MAX_PAYLOAD_BYTES, MESSAGES, Envelope
 from agent.mqtt.topics import BOX_LEAVES, CAMERA_LEAVES, DURABLE, RETAINED, ROOT, TO_BOX
 from agent.records import BODIES, CONTRACT_VERSION
@@ -89,11 +90,12 @@ def asyncapi() -> Plain:
 
 
 def files() -> dict[str, str]:
-    """Every file of the contract, by name."""
+    """Every file of the contract, and the schema of configurations, by name."""
     texts = {
         f"{leaf}.schema.json": json.dumps(schema_of(leaf), indent=2, ensure_ascii=False) + "\n"
         for leaf in (*BOX_LEAVES, *CAMERA_LEAVES)
     }
+    texts[FILE_NAME] = editor_schema_text()
     texts[ASYNCAPI_FILE] = yaml.safe_dump(asyncapi(), sort_keys=False, allow_unicode=True, width=110)
     return texts
 
