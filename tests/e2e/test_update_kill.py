@@ -50,8 +50,12 @@ class Running:
         """The next line with a beginning."""
         end_s = time.monotonic() + limit_s
         while True:
-            line = self._queue.get(timeout=max(0.01, end_s - time.monotonic()))
-            assert line is not None, f"it ended before {beginning!r}: {self.lines[-5:]}"
+            try:
+                line = self._queue.get(timeout=max(0.01, end_s - time.monotonic()))
+            except queue.Empty:
+                line = None
+            told = [line for line in self.lines if not line.startswith("frames")]
+            assert line is not None, f"no {beginning!r} in {limit_s:g} s, or it ended: {told[-8:]}"
             self.lines.append(line)
             if line.startswith(beginning):
                 return line
@@ -87,7 +91,9 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Reposito
     maintainer = Maintainer(folder)
     (folder / "new.onnx").write_bytes(NEW)
     (folder / "new.golden").write_bytes(make_golden(folder / "new.onnx", [models.BRIGHT]))
-    add_model(maintainer.workspace, folder / "new.onnx", slot="street", golden=folder / "new.golden")
+    # A model of one millisecond on a busy test machine: the pace has its own tests.
+    slack = {"max_slowdown_percent": 10_000}
+    add_model(maintainer.workspace, folder / "new.onnx", slot="street", golden=folder / "new.golden", **slack)
     maintainer.sign_and_publish()
     fresh = folder / "fresh"
     fresh.mkdir()
