@@ -214,8 +214,14 @@ class Camera(Part):
         Field(description="Width and height that pixel coordinates below refer to."),
     ] = None
     identical_s: Annotated[
-        float, Field(ge=1, le=3600, description="Bit-identical pictures for so long mean a frozen camera.")
-    ] = 5
+        float,
+        Field(
+            ge=1,
+            le=3600,
+            description="Bit-identical pictures for longer than this mean a frozen camera. 3.5 lets one be told within "
+            "5 s; set more for a camera whose codec repeats a still picture.",
+        ),
+    ] = 3.5
     lines: Annotated[tuple[Line, ...], Field(max_length=64)] = ()
     zones: Annotated[tuple[Zone, ...], Field(max_length=64)] = ()
     ground: Ground | None = None

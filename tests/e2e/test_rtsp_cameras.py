@@ -7,15 +7,20 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 import pytest
 
 from agent.clock import Instant
+from agent.stages import StageTimes
 from agent.values import Frame
 from agent.video import CameraState, CaptureOptions, Phase, Source, SourceOptions, open_source, parse_address, probe
 from agent.video.live import LiveOptions
+from agent.watching import TICK_S, WatchLoop
+from tests.fakes.clock import ManualClock
+from tests.fakes.lanes import RememberingSink, ToldEngine, lane_of, told_detector
 from tests.fakes.rtsp_server import RtspServer, why_unavailable
 
 pytestmark = pytest.mark.skipif(bool(why_unavailable()), reason=why_unavailable() or "available")
@@ -114,6 +119,52 @@ def test_a_camera_that_freezes_dies_and_returns_is_noticed_in_time_and_its_neigh
     assert neighbour.longest_gap_s < 1.5
 
 
+@contextmanager
+def watched(url: str) -> Iterator[RememberingSink]:
+    """A camera and the loop that watches it, up to where its records go."""
+    source = open_source(url, "gate", RunningClock())
+    sink = RememberingSink()
+    lane = lane_of(source, told_detector(ToldEngine(ManualClock())), name="gate")
+    loop = WatchLoop([lane], sink, RunningClock(), StageTimes())
+    loop.start()
+    try:
+        end_s = time.monotonic() + USE_AGAIN_S
+        while lane.detections < 5 and time.monotonic() < end_s:
+            time.sleep(0.01)
+        assert lane.detections >= 5
+        yield sink
+    finally:
+        loop.stop()
+        loop.join(5)
+        source.close()
+
+
+def seconds_until_told(sink: RememberingSink) -> float:
+    began_s = time.monotonic()
+    while time.monotonic() - began_s < USE_AGAIN_S:
+        if any(body.kind == "camera_lost" for body in sink.bodies("event")):
+            return time.monotonic() - began_s
+        time.sleep(0.005)
+    pytest.fail("its loss was never told")
+
+
+def test_the_loss_of_a_dead_camera_is_on_record_within_a_second(server: RtspServer) -> None:
+    with watched(server.url) as sink:
+        server.kill()
+        assert seconds_until_told(sink) < NOTICE_DEAD_S
+
+
+def test_the_loss_of_a_frozen_camera_is_on_record_within_five_seconds(server: RtspServer) -> None:
+    with watched(server.url) as sink:
+        server.freeze()
+        assert seconds_until_told(sink) < NOTICE_FROZEN_S
+
+
+def test_the_loss_of_a_camera_that_repeats_one_picture_is_on_record_within_five_seconds() -> None:
+    with RtspServer(pattern="black") as still, watched(still.url) as sink:
+        assert seconds_until_told(sink) < NOTICE_FROZEN_S
+
+
 def test_a_live_camera_delivers_its_rate_its_size_and_pictures_of_now(server: RtspServer) -> None:
     camera = open_source(server.url, "gate", RunningClock())
     try:
@@ -163,11 +214,10 @@ def test_a_camera_over_udp_is_live_too(server: RtspServer) -> None:
 
 def test_a_test_pattern_that_never_changes_is_a_frozen_camera() -> None:
     with RtspServer(pattern="black") as still:
-        options = SourceOptions(live=LiveOptions(identical_s=1.0))
-        camera = open_source(still.url, "gate", RunningClock(), options)
+        camera = open_source(still.url, "gate", RunningClock())
         try:
             seconds_until(camera, Phase.LIVE, USE_AGAIN_S)
-            assert seconds_until(camera, Phase.FROZEN, USE_AGAIN_S) < NOTICE_FROZEN_S
+            assert seconds_until(camera, Phase.FROZEN, USE_AGAIN_S) < NOTICE_FROZEN_S - TICK_S
             assert "same picture" in camera.state().reason
         finally:
             camera.close()

@@ -100,11 +100,18 @@ def told_detector(engine: ToldEngine, batch: int | None = 1) -> Detector:
     return Detector(ModelDescription("fake", "1", FamilyName.YOLO, taken, labels, classes, "0" * 64), engine)
 
 
-def lane_of(source: Any, detector: Detector, *, detect_fps: float = 10.0, times: StageTimes | None = None) -> Lane:
-    """One camera with a line through its middle."""
+def lane_of(
+    source: Any,
+    detector: Detector,
+    *,
+    name: str | None = None,
+    detect_fps: float = 10.0,
+    times: StageTimes | None = None,
+) -> Lane:
+    """One camera with a line through its middle; its name is the source's own unless another is given."""
     line = {"name": "middle", "points": [[0.5, 0.98], [0.5, 0.02]], "interval_s": 10}
     camera = Camera.model_validate(
-        {"name": source.name, "source": "rtsp://camera.invalid/", "detect_fps": detect_fps, "lines": [line]}
+        {"name": name or source.name, "source": "rtsp://camera.invalid/", "detect_fps": detect_fps, "lines": [line]}
     )
     return Lane(source, detector, CameraPipeline(camera, device="pole-17", model=MODEL, times=times))
 
