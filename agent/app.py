@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from uuid import uuid4
 
@@ -112,6 +113,7 @@ class App:
             machine=machine,
             password=None if secrets.mqtt is None else secrets.mqtt.get_secret_value(),
             tls=None if config.mqtt.plaintext else tls_context(config.mqtt.tls),
+            on_cost=partial(self.times.add, "send"),
         )
         undo.callback(self.link.stop, 0)
         self.writer.on_commit(self.link.wake)
@@ -140,10 +142,10 @@ class App:
         flushed = self.writer.flush(max(0.2, min(1.5, end_s - time.monotonic())))
         left = self.link.stop(max(0.2, end_s - time.monotonic() - 0.5))
         ended = self.writer.stop(max(0.2, end_s - time.monotonic()))
-        self.outbox.close()
+        closed = self.outbox.close(max(0.1, end_s - time.monotonic()))
         for closer in closers:
             closer.join(max(0.0, end_s - time.monotonic()))
-        return flushed and left and ended and not self.loop.is_alive()
+        return flushed and left and ended and closed and not self.loop.is_alive()
 
     def publish_health(self) -> Health:
         """Look at every part and send what was seen."""
@@ -193,7 +195,11 @@ class App:
         address = parse_address(
             camera.source, user=camera.login.user, password=None if password is None else password.get_secret_value()
         )
-        live = LiveOptions(capture=CaptureOptions(transport=camera.transport), identical_s=camera.identical_s)
+        live = LiveOptions(
+            capture=CaptureOptions(transport=camera.transport),
+            identical_s=camera.identical_s,
+            max_fps=camera.detect_fps,  # nobody looks at more
+        )
         return open_source(address, camera.name, self.clock, SourceOptions(live=live, paced=True, loop=loop))
 
 

@@ -22,6 +22,7 @@ from agent.video.backoff import Backoff
 from agent.video.board import Board
 from agent.video.capture import Capture, CaptureOptions
 from agent.video.freshness import MAX_LAG_S, Freshness, Verdict
+from agent.video.pace import Pace
 from agent.video.source import CameraState, Phase
 from agent.video.stillness import Stillness
 from agent.video.tally import TimedCapture
@@ -62,14 +63,16 @@ class LiveOptions:
     Attributes:
         capture: How its stream is opened.
         stall_s: Without a picture for so long, it is frozen.
-        identical_s: With bit-identical pictures for longer than this, it is frozen; 0 switches that off.
-        max_fps: Pictures beyond this rate are decoded but not converted, which spares CPU; ``None`` for all.
+        identical_s: With bit-identical pictures for longer than this, it is frozen; 0 switches that off. 3.5 leaves
+            room to tell it within five seconds: for the next picture of a slow camera, and for a turn of the loop.
+        max_fps: Pictures beyond this rate, or two a second, are decoded but not converted, which spares CPU; ``None``
+            for all.
         backoff: How long to wait before each new try.
     """
 
     capture: CaptureOptions = field(default_factory=CaptureOptions)
     stall_s: float = 3.0
-    identical_s: float = 5.0
+    identical_s: float = 3.5
     max_fps: float | None = None
     backoff: Backoff = field(default_factory=Backoff)
 
@@ -290,8 +293,7 @@ class _Reading:
         self._camera, self._capture, self._clock, self._board = camera, capture, clock, board
         self._freshness = Freshness()
         self._stillness = Stillness(options.identical_s)
-        self._spacing_s = 0.9 / options.max_fps if options.max_fps else 0.0
-        self._taken_s = float("-inf")
+        self._pace = Pace(options.max_fps)
 
     def run(self, worker: _Worker) -> str:
         """Read on and on; returns the reason why that ended."""
@@ -310,10 +312,9 @@ class _Reading:
             self._board.tally.dropped += 1
             return judgement.verdict
         self._board.arrived(now.mono_s)
-        if now.mono_s - self._taken_s < self._spacing_s:
+        if not self._pace.wants(now.mono_s):
             self._board.tally.dropped += 1
             return judgement.verdict
-        self._taken_s = now.mono_s
         self._deliver(now, judgement.lag_s)
         return judgement.verdict
 

@@ -52,6 +52,7 @@ class ScriptedCapture:
         self._shot = CLOSED
         self._facts = facts or StreamFacts(64, 48, 10.0, "h264", 0)
         self.closed = threading.Event()
+        self.retrieved = 0
 
     def grab(self) -> bool:
         self._shot = next(self._shots, CLOSED)
@@ -61,6 +62,7 @@ class ScriptedCapture:
         return self._shot.shade is not None
 
     def retrieve(self) -> Image | None:
+        self.retrieved += 1
         if self._shot.shade is None or not self._shot.convertible:
             return None
         return np.full((48, 64, 3), self._shot.shade, np.uint8)

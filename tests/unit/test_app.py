@@ -20,6 +20,7 @@ from agent.health import birth_of, health_of
 from agent.mqtt.messages import encode
 from agent.ops.notify import Notifier
 from agent.ops.run import STUCK, watch
+from agent.video import LiveCamera
 from tests.fakes.bright_street import TRAFFIC, write_bright_clip, write_bright_model
 from tests.fakes.clock import ManualClock
 from tests.fakes.command import assert_one_sentence, command
@@ -175,6 +176,21 @@ def test_parts_already_made_are_closed_when_a_later_one_is_refused(files: Path, 
     again = App(config_of(files, state), Secrets())  # the folder is free again
     again.start()
     assert again.stop()
+
+
+def test_a_live_camera_is_read_as_its_configuration_says_and_no_picture_is_converted_in_vain(
+    files: Path, tmp_path: Path
+) -> None:
+    camera = {"name": "live", "source": f"rtsp://127.0.0.1:{free_port()}/s", "model": "bright", "transport": "udp"}
+    app = App(config_of(files, tmp_path / "state", cameras=[{**camera, "detect_fps": 4, "identical_s": 7}]), Secrets())
+    try:
+        source = app.lanes[0].source
+        assert isinstance(source, LiveCamera)
+        options = source._options
+        assert (options.max_fps, options.identical_s, options.capture.transport) == (4, 7, "udp")
+    finally:
+        app.start()
+        assert app.stop()
 
 
 def test_a_manual_clock_has_no_problem_to_tell_and_the_machines_own_may(config: Config) -> None:

@@ -188,10 +188,27 @@ def test_pictures_beyond_the_wanted_rate_are_not_converted() -> None:
     clock = ManualClock()
     with hang() as never:
         shots = [*steady(41), Shot(until=never)]
-        with running(lambda: ScriptedCapture(clock, shots), clock, max_fps=5.0, identical_s=0) as camera:
+        converted: list[ScriptedCapture] = []
+
+        def opener() -> ScriptedCapture:
+            converted.append(ScriptedCapture(clock, shots))
+            return converted[-1]
+
+        with running(opener, clock, max_fps=5.0, identical_s=0) as camera:
             assert wait_until(lambda: camera.state().frames == 41)
             assert camera.state().source_fps == pytest.approx(10)
             assert wait_until(lambda: camera.state().dropped >= 39)
+            assert converted[0].retrieved == pytest.approx(20, abs=1)
+
+
+def test_a_camera_that_is_looked_at_seldom_is_still_seen_to_live() -> None:
+    clock = ManualClock()
+    with hang() as never:
+        shots = [*steady(60), Shot(until=never)]
+        with running(lambda: ScriptedCapture(clock, shots), clock, max_fps=0.1, identical_s=0) as camera:
+            assert wait_until(lambda: camera.state().frames == 60)
+            assert wait_until(phase_is(camera, Phase.LIVE))
+            assert camera.read() is not None
 
 
 def test_a_diagnosis_replaces_the_opener_s_complaint_and_is_not_made_for_every_slow_failure() -> None:

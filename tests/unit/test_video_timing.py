@@ -1,4 +1,4 @@
-"""The pure parts: back-off, timeline, freshness and stillness."""
+"""The pure parts: back-off, timeline, freshness, pace and stillness."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from agent.video.backoff import Backoff
 from agent.video.freshness import CATCH_UP_S, SETTLE_S, Freshness, Verdict
+from agent.video.pace import Pace
 from agent.video.stillness import Stillness
 from agent.video.timeline import Timeline, usable_fps
 
@@ -163,3 +164,34 @@ def test_a_new_size_is_a_new_picture_and_zero_seconds_switch_the_watch_off() -> 
     assert not stillness.update(np.full((24, 64, 3), 1, np.uint8), 2.0)
     off = Stillness(0)
     assert [off.update(grey(1), at) for at in (0.0, 100.0)] == [False, False]
+
+
+def taken(max_fps: float | None, arrivals_s: list[float]) -> list[float]:
+    pace = Pace(max_fps)
+    return [arrival_s for arrival_s in arrivals_s if pace.wants(arrival_s)]
+
+
+def every(period_s: float, span_s: float = 10.0, jitter_s: float = 0.0) -> list[float]:
+    return [n * period_s + jitter_s * (n % 3 - 1) for n in range(round(span_s / period_s))]
+
+
+@pytest.mark.parametrize("fps", [11, 12.5, 15, 20, 25, 30, 60])
+def test_a_camera_that_is_too_fast_gives_just_the_wanted_rate(fps: float) -> None:
+    used = taken(10, every(1 / fps))
+    assert len(used) == pytest.approx(100, abs=1)
+    assert max(late - early for early, late in itertools.pairwise(used)) <= 0.1 + 1 / fps + 1e-9
+
+
+def test_a_camera_at_the_wanted_rate_or_slower_loses_nothing_to_jitter() -> None:
+    assert len(taken(10, every(0.1, jitter_s=0.01))) == 100
+    assert len(taken(10, every(0.2, jitter_s=0.01))) == 50
+    assert len(taken(None, every(0.01))) == 1000
+
+
+def test_a_gap_is_followed_by_no_burst() -> None:
+    used = taken(10, [*every(0.04, 2.0), *(30 + late_s for late_s in every(0.04, 2.0))])
+    assert len([at_s for at_s in used if 30 <= at_s < 31]) <= 11
+
+
+def test_however_seldom_pictures_are_wanted_there_are_two_a_second() -> None:
+    assert len(taken(0.01, every(0.04))) == pytest.approx(20, abs=1)
