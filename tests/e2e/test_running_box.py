@@ -183,7 +183,7 @@ def test_a_disk_that_takes_nothing_is_told_in_health_and_nothing_counted_meanwhi
         reason = next(one.plain["outbox"]["reason"] for one in sick if one.leaf == "health" and not _ok(one))
         assert "outbox" in reason
         before = subscriber.heard()
-        subscriber.wait_for(lambda heard: sum(one.leaf == "health" for one in heard) >= _healths(before) + 3, 30)
+        subscriber.wait_for(lambda heard: sum(one.leaf == "health" for one in heard) >= _healths(before) + 2, 30)
         box.limit_files(None)
         subscriber.wait_for(lambda heard: _outbox_ok(heard)[-1], 20)
         assert box.stop()[0] == 0
