@@ -37,6 +37,10 @@ class OutboxError(KentonganError):
     exit_code = 74  # EX_IOERR
 
 
+class TooSmallError(OutboxError):
+    """The store has room, but not for so much at once."""
+
+
 class BrokerError(KentonganError):
     """The broker refuses, or can't be reached when a command needs it at once."""
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from agent import host
 from agent.config.schema import Camera, Line, Zone
-from agent.errors import OutboxError
 from agent.mqtt.messages import (
     Birth,
     CameraBirth,
@@ -144,10 +143,7 @@ def _rounded(value: float | None) -> float | None:
 
 def _outbox(app: App) -> OutboxHealth:
     writing = app.writer.state()
-    try:
-        depth = app.outbox.depth()
-    except OutboxError as error:  # a disk that can't be read is a state to report, not an end
-        return OutboxHealth(ok=False, records=0, waiting=writing.waiting, dropped=writing.dropped, reason=str(error))
+    depth = app.outbox.depth()
     oldest_s = None if depth.oldest_s is None else max(0.0, app.clock.now().utc_s - depth.oldest_s)
     return OutboxHealth(
         ok=writing.ok,

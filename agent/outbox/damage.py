@@ -1,7 +1,8 @@
-"""What happens to a damaged store: it is set aside, and what can still be read moves to a new one.
+"""What happens to a damaged store: what can still be read moves to a new one, which then takes its place.
 
 Promises that a damaged file is kept under another name (the newest one only, for disks are small), and that rows and
-state which can be read are not lost. Never repairs in place.
+state which can be read are not lost, whenever the agent is killed meanwhile: the damaged file stays where it is until
+its successor is complete. Never repairs in place.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from agent.outbox.database import files_of, transaction
-from agent.outbox.mark import Mark
+from agent.outbox.mark import Mark, sync_folder
 from agent.outbox.rows import joined, unpack
 
 _log = logging.getLogger(__name__)
@@ -49,25 +50,50 @@ def continued(last: int, mark: Mark | None, *, sound: bool) -> Continued:
     return Continued(mark.ceiling - 1, (first, mark.ceiling - 1))
 
 
+def fresh_of(path: Path) -> Path:
+    """Where the successor of a damaged or lost database is made; whatever lies there at a start is unfinished."""
+    return path.with_name(path.name + ".new")
+
+
+def ready_of(path: Path) -> Path:
+    """Where the finished successor lies until it has taken its place."""
+    return path.with_name(path.name + ".ready")
+
+
+def remove(path: Path) -> None:
+    """Delete a database and its two companions."""
+    for part in files_of(path):
+        part.unlink(missing_ok=True)
+
+
 def set_aside(path: Path) -> Path:
-    """Rename the damaged database and its two companions; an older one set aside earlier is removed."""
+    """Rename the damaged database and its two companions; an older one set aside earlier is removed.
+
+    Killed in the middle, it goes on when called again.
+    """
     aside = path.with_name(path.name + ".damaged")
+    if path.exists():
+        remove(aside)
     for old, new in zip(files_of(path), files_of(aside), strict=True):
-        new.unlink(missing_ok=True)
         if old.exists():
             old.replace(new)
     return aside
 
 
-def put_back(path: Path, aside: Path) -> None:
-    """Undo :func:`set_aside`, because no new store could be made: it will be tried again."""
-    for old, new in zip(files_of(path), files_of(aside), strict=True):
-        old.unlink(missing_ok=True)
-        if new.exists():
-            new.replace(old)
+def has_successor(path: Path) -> bool:
+    """Whether a finished successor waits to take the place of the database."""
+    return ready_of(path).exists()
 
 
-def salvage(aside: Path, db: sqlite3.Connection) -> list[tuple[int, int]]:
+def succeed(path: Path) -> Path:
+    """Let the finished successor take the place of the database; return what the old one is called now."""
+    aside = set_aside(path)
+    ready_of(path).replace(path)
+    sync_folder(path.parent)
+    return aside
+
+
+def salvage(damaged: Path, db: sqlite3.Connection) -> list[tuple[int, int]]:
     """Copy every row and state that can still be read into a new database.
 
     Returns:
@@ -77,7 +103,7 @@ def salvage(aside: Path, db: sqlite3.Connection) -> list[tuple[int, int]]:
         sqlite3.Error: The new database can't be written. What can't be read from the old one is only logged.
     """
     saved: list[tuple[int, int]] = []
-    with closing(sqlite3.connect(f"file:{aside}?mode=ro", uri=True)) as old:
+    with closing(sqlite3.connect(f"file:{damaged}?mode=ro", uri=True)) as old:
         for table in ("boots", "models", "state", "meta"):
             _copy_table(old, db, table)
         for direction in ("ASC", "DESC"):

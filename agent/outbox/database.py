@@ -96,9 +96,7 @@ def _prepare(db: sqlite3.Connection, path: Path, limits: Limits) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA temp_store = MEMORY")
-    db.execute(f"PRAGMA max_page_count = {limits.database_pages}")
-    db.execute(f"PRAGMA journal_size_limit = {limits.log_bytes}")
-    db.execute(f"PRAGMA wal_autocheckpoint = {max(16, limits.log_bytes // PAGE_BYTES // 2)}")
+    limit_pages(db, limits)
     if db.execute("PRAGMA user_version").fetchone()[0] == 0:
         stamp = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
         db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {stamp} COMMIT;")
@@ -106,6 +104,13 @@ def _prepare(db: sqlite3.Connection, path: Path, limits: Limits) -> None:
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise DamagedError(str(verdict))
+
+
+def limit_pages(db: sqlite3.Connection, limits: Limits) -> None:
+    """Let the database and its log grow so far and no further."""
+    db.execute(f"PRAGMA max_page_count = {limits.database_pages}")
+    db.execute(f"PRAGMA journal_size_limit = {limits.log_bytes}")
+    db.execute(f"PRAGMA wal_autocheckpoint = {max(16, limits.log_bytes // PAGE_BYTES // 2)}")
 
 
 def _recognise(db: sqlite3.Connection, path: Path) -> None:

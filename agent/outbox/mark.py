@@ -59,11 +59,20 @@ def write_mark(path: Path, mark: Mark) -> None:
     finally:
         os.close(handle)
     fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed in a folder durable.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
 
 
 def lock(path: Path) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from agent.errors import OutboxError
+from agent.errors import TooSmallError
 from agent.outbox.database import used_pages
 from agent.outbox.rows import Rank, joined, unpack
 from agent.records import GapBody, RecordKind
@@ -56,6 +56,15 @@ def merged(parts: Iterable[Lost]) -> list[Lost]:
     return whole
 
 
+def has_room(db: sqlite3.Connection, need: int, limit: int) -> bool:
+    """Whether ``need`` pages fit under ``limit`` pages as they are."""
+    return used_pages(db) + need <= _ceiling(limit)
+
+
+def _ceiling(limit: int) -> int:
+    return limit - max(16, limit // 50)
+
+
 def make_room(db: sqlite3.Connection, need: int, limit: int, *, offered: int) -> list[Lost]:
     """Drop rows until ``need`` pages fit under ``limit`` pages.
 
@@ -69,11 +78,11 @@ def make_room(db: sqlite3.Connection, need: int, limit: int, *, offered: int) ->
         What had to go; empty when there was room.
 
     Raises:
-        OutboxError: What is to be written is larger than the whole store.
+        TooSmallError: What is to be written is larger than the whole store.
     """
-    ceiling = limit - max(16, limit // 50)
-    if used_pages(db) + need <= ceiling:
+    if has_room(db, need, limit):
         return []
+    ceiling = _ceiling(limit)
     lost = _folded(db, offered)
     target = ceiling - need - min(_SLACK_PAGES, limit // 16)
     while used_pages(db) > target:
@@ -81,8 +90,8 @@ def make_room(db: sqlite3.Connection, need: int, limit: int, *, offered: int) ->
         if part is None:
             break
         lost.append(part)
-    if used_pages(db) + need > ceiling:
-        raise OutboxError(f"the outbox is too small for {need * 4} kB at once; raise outbox.max_mb")
+    if not has_room(db, need, limit):
+        raise TooSmallError(f"the outbox is too small for {need * 4} kB at once; raise outbox.max_mb")
     return merged(lost)
 
 

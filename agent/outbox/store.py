@@ -9,28 +9,31 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from agent.clock import Clock
 from agent.errors import OutboxError
-from agent.outbox.damage import continued, put_back, salvage, set_aside
+from agent.outbox.damage import continued, fresh_of, has_successor, ready_of, remove, salvage, succeed
 from agent.outbox.database import (
     PAGE_BYTES,
     DamagedError,
     Limits,
     files_of,
+    limit_pages,
     open_database,
     transaction,
     translated,
     used_pages,
 )
 from agent.outbox.mark import BLOCK, Mark, lock, read_mark, write_mark
-from agent.outbox.room import Lost, Why, make_room, merged
+from agent.outbox.room import Lost, Why, has_room, make_room, merged
 from agent.outbox.rows import Rank, Row, body_text, joined, model_text, pack, rank_of, unpack
 from agent.records import ClockState, Record, RecordKind
 
@@ -115,6 +118,8 @@ class Outbox:
         self._mark: Mark | None = None
         self._mutex = threading.RLock()
         self._ledger = _Ledger()
+        self._depth = Depth(records=0, oldest_s=None, used_bytes=0, max_bytes=max_bytes)
+        self._oldest_kept: int | None = None
         self._offered = 0
         self._is_open = False
         self._lock = self._take_folder()
@@ -217,20 +222,26 @@ class Outbox:
         return self._guarded(lambda: dict(self._db.execute("SELECT name, json FROM state").fetchall()))
 
     def depth(self) -> Depth:
-        """How full the store is.
+        """How full the store was after the last commit; never waits, not even for a disk that hangs."""
+        return self._depth
 
-        Raises:
-            OutboxError: The store can't be read.
+    def close(self, timeout_s: float = 5.0) -> bool:
+        """Write everything into the one file, and let another process have the folder. May be called twice.
+
+        Returns:
+            Whether it is closed; False when a commit hangs so long that only the end of the process lets go.
         """
-        return self._guarded(self._measure)
-
-    def close(self) -> None:
-        """Write everything into the one file, and let another process have the folder. May be called twice."""
-        with self._mutex:
+        if not self._mutex.acquire(timeout=max(0.0, timeout_s)):
+            _log.error("%s: a commit hangs, so it can't be closed; check the disk", self.path)
+            return False
+        try:
             if self._lock >= 0:
                 self._shut()
                 os.close(self._lock)
                 self._lock = -1
+        finally:
+            self._mutex.release()
+        return True
 
     # Opening
 
@@ -247,17 +258,24 @@ class Outbox:
     def _open(self) -> None:
         with translated(self.path):
             self._limits = Limits.on_disk(self.path, self._max_bytes)
+            remove(fresh_of(self.path))
+            if has_successor(self.path):  # the agent was ended just before it took its place
+                self._tell(succeed(self.path), "the last time it was used")
         self._mark = read_mark(self._mark_path)
-        is_new = not self.path.exists() or self.path.stat().st_size == 0
+        is_empty = not self.path.exists() or self.path.stat().st_size == 0
         try:
-            self._connect()
-            with translated(self.path):
-                self._resume(sound=not is_new, saved=[])  # a mark without a database: the database was lost
+            if is_empty and self._mark is not None:  # the database was lost
+                self._rebuild()
+            else:
+                self._connect(self.path)
+                with translated(self.path):
+                    self._resume(sound=True, saved=[])
         except DamagedError as damage:
             self._replace_damaged(damage)
+        self._publish_depth()
 
-    def _connect(self) -> None:
-        self._db = open_database(self.path, self._limits)
+    def _connect(self, path: Path) -> None:
+        self._db = open_database(path, self._limits)
         self._is_open = True
 
     def _shut(self) -> None:
@@ -266,21 +284,47 @@ class Outbox:
             self._db.close()
 
     def _replace_damaged(self, damage: DamagedError) -> None:
-        self._shut()
-        with translated(self.path):
-            aside = set_aside(self.path)
-            try:
-                self._connect()
-                self._resume(sound=False, saved=salvage(aside, self._db))
-            except BaseException:
-                self._shut()
-                put_back(self.path, aside)
-                raise
+        aside = self._rebuild()
+        self._tell(aside, f"({damage})")
+        self._publish_depth()
+
+    def _tell(self, aside: Path, how: str) -> None:
         self.notice = (
-            f"{self.path}: was damaged ({damage}) and set aside as {aside.name}; "
+            f"{self.path}: was damaged {how} and set aside as {aside.name}; "
             "what could be read was kept, the rest is reported as a gap; check the disk"
         )
         _log.error("%s", self.notice)
+
+    def _rebuild(self) -> Path:
+        """Make the successor beside the database, complete with its gap record, and let it take the place."""
+        self._shut()
+        fresh = fresh_of(self.path)
+        with translated(self.path):
+            remove(fresh)
+            try:
+                self._fill(fresh)
+            except DamagedError as damage:
+                raise OutboxError(f"{self.path}: is damaged again at once ({damage}); replace the disk") from damage
+            except BaseException:
+                remove(fresh)
+                raise
+            fresh.replace(ready_of(self.path))
+            aside = succeed(self.path)
+        self._connect(self.path)
+        return aside
+
+    def _fill(self, fresh: Path) -> None:
+        """Put what can be read, and the account of what can't, into a new database."""
+        has_content = self.path.exists() and self.path.stat().st_size > 0
+        # Killed from here on, the next start must still know from where on records may be missing.
+        self._oldest_kept = None if self._mark is None else self._mark.oldest
+        try:
+            self._connect(fresh)
+            self._resume(sound=False, saved=salvage(self.path, self._db) if has_content else [])
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self._oldest_kept = None
+            self._shut()
 
     def _resume(self, *, sound: bool, saved: list[tuple[int, int]]) -> None:
         """Find where numbering goes on, tell of what is lost, and prune what nothing refers to."""
@@ -332,6 +376,7 @@ class Outbox:
             self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", batch.state.items())
             need = sum(len(one.body) + _ROW_BYTES for one in packed) + sum(map(len, batch.state.values()))
             pages = need * 2 // PAGE_BYTES + 8
+            self._widen(pages)
             before = self._db.total_changes
             lost = make_room(self._db, pages, self._limits.database_pages, offered=self._offered)
             draft = replace(draft, depth=draft.depth - (self._db.total_changes - before))
@@ -343,7 +388,17 @@ class Outbox:
             draft = self._insert(draft, packed)
             draft = self._insert(draft, self._gaps(merged(lost), "outbox_full"))
         self._ledger = draft
+        self._publish_depth()
         return range(first, first + len(packed))
+
+    def _widen(self, pages: int) -> None:
+        """Before anything is dropped: the disk may have had little room when this was opened, and have more now."""
+        if has_room(self._db, pages, self._limits.database_pages):
+            return
+        limits = Limits.on_disk(self.path, self._max_bytes)
+        if limits.database_pages > self._limits.database_pages:
+            self._limits = limits
+            limit_pages(self._db, limits)
 
     def _forget(self, draft: _Ledger, seqs: Sequence[int]) -> _Ledger:
         gone = self._db.executemany("DELETE FROM records WHERE seq = ?", ((seq,) for seq in seqs)).rowcount
@@ -424,8 +479,8 @@ class Outbox:
         last = self._ledger.last
         if self._mark is not None and last + numbers < self._mark.ceiling:
             return
-        lowest = self._db.execute("SELECT min(seq) FROM records").fetchone()[0]
-        mark = Mark(oldest=lowest or last + 1, last=last, ceiling=last + numbers + BLOCK)
+        lowest = self._db.execute("SELECT min(seq) FROM records").fetchone()[0] or last + 1
+        mark = Mark(oldest=min(lowest, self._oldest_kept or lowest), last=last, ceiling=last + numbers + BLOCK)
         write_mark(self._mark_path, mark)
         self._mark = mark
 
@@ -445,6 +500,12 @@ class Outbox:
     def _drop_broken(self, seqs: list[int]) -> None:
         _log.error("%s: %d records are damaged and are reported as a gap; check the disk", self.path, len(seqs))
         self._report([Lost(joined((seq, seq) for seq in seqs))], "outbox_damaged")
+        self._publish_depth()
+
+    def _publish_depth(self) -> None:
+        """Renew what :meth:`depth` tells; what was committed stands, whether or not it can be measured."""
+        with suppress(sqlite3.Error, OSError):
+            self._depth = self._measure()
 
     def _measure(self) -> Depth:
         oldest = self._db.execute("SELECT time_s FROM records ORDER BY seq LIMIT 1").fetchone()

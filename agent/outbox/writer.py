@@ -11,11 +11,11 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from agent.errors import KentonganError
+from agent.errors import KentonganError, TooSmallError
 from agent.outbox.rows import Rank, rank_of
 from agent.outbox.store import Batch
 from agent.records import Record, RecordKind
@@ -23,8 +23,10 @@ from agent.records import Record, RecordKind
 _log = logging.getLogger(__name__)
 _BATCH_DONE: Final = 1000
 _MAX_DONE: Final = 100_000
-_HANG_S: Final = 60.0
-"""Even a worn SD card answers within seconds; a commit that takes longer will not come back."""
+_MOST_AT_ONCE: Final = 1000
+"""Records in one transaction: a small store takes it, and after an outage the disk is not held for seconds."""
+_HANG_S: Final = 20.0
+"""Even a worn SD card answers within seconds. Below the watchdog's 30 s, so that a hang is told and not just killed."""
 
 
 class Store(Protocol):
@@ -54,6 +56,28 @@ class WriterState:
     commits: int = 0
 
 
+@dataclass(slots=True)
+class _Parcel:
+    """Records and the state that belongs to them: one transaction, or part of one, and never two.
+
+    ``ticket`` is that of the last :meth:`OutboxWriter.put` in it.
+    """
+
+    records: deque[Record]
+    state: dict[str, str]
+    ticket: int = 0
+
+    def takes(self, more: int) -> bool:
+        """Whether so many records more still make one transaction."""
+        return len(self.records) + more <= _MOST_AT_ONCE or not self.records
+
+    def add(self, other: _Parcel) -> None:
+        """Append what came later."""
+        self.records.extend(other.records)
+        self.state.update(other.state)
+        self.ticket = other.ticket
+
+
 class OutboxWriter:
     """Commits in the background, in the order records were put.
 
@@ -80,8 +104,8 @@ class OutboxWriter:
         self._retry_s = retry_s
         self._limit = queue_records
         self._changed = threading.Condition()
-        self._counts_first_queue: deque[Record] = deque()
-        self._fresh_state: dict[str, str] = {}
+        self._counts_first_queue: deque[_Parcel] = deque()
+        self._waiting = 0  # records in it
         self._skipped: Counter[RecordKind] = Counter()
         self._oldest_first_done: deque[int] = deque(maxlen=_MAX_DONE)  # one that falls out is only sent twice
         self._done_through = 0
@@ -106,11 +130,11 @@ class OutboxWriter:
     def put(self, records: Sequence[Record], state: Mapping[str, str] | None = None) -> None:
         """Hand over records and the state they came from; never waits."""
         with self._changed:
-            self._counts_first_queue.extend(records)
-            self._fresh_state.update(state or {})
-            while len(self._counts_first_queue) > self._limit:
-                self._drop_lowest()
             self._tickets += 1
+            self._queue(_Parcel(deque(records), dict(state or {}), self._tickets))
+            self._waiting += len(records)
+            while self._waiting > self._limit:
+                self._drop_lowest(self._counts_first_queue)
             self._changed.notify_all()
 
     def done(self, seq: int) -> None:
@@ -137,11 +161,12 @@ class OutboxWriter:
 
     def stop(self, timeout_s: float = 3.0) -> bool:
         """Commit what waits and end the thread; False when the disk didn't let it in time."""
+        end_s = time.monotonic() + timeout_s
         flushed = self.flush(timeout_s)
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        self._thread.join(timeout_s)
+        self._thread.join(max(0.05, end_s - time.monotonic()))
         return flushed and not self._thread.is_alive()
 
     def is_alive(self) -> bool:
@@ -153,17 +178,32 @@ class OutboxWriter:
         """How the writer fares now."""
         with self._changed:
             old = self._state
-            waiting = len(self._counts_first_queue)
-            return WriterState(old.ok, old.reason, waiting, old.dropped, old.commits)
+            return WriterState(old.ok, old.reason, self._waiting, old.dropped, old.commits)
 
-    def _drop_lowest(self) -> None:
+    def _queue(self, parcel: _Parcel) -> None:
+        """Append to the last parcel while that stays one transaction; otherwise begin another one."""
         queue = self._counts_first_queue
-        lowest = min(rank_of(record) for record in queue) if rank_of(queue[0]) != Rank.COUNT else Rank.COUNT
-        index = next(index for index, record in enumerate(queue) if rank_of(record) == lowest)
-        self._skipped[queue[index].kind] += 1
-        del queue[index]
+        if queue and queue[-1].takes(len(parcel.records)):
+            queue[-1].add(parcel)
+            return
+        for waiting in [queue.popleft() for _ in range(len(queue))]:  # records were dropped from some: fewer will do
+            if queue and queue[-1].takes(len(waiting.records)):
+                queue[-1].add(waiting)
+            else:
+                queue.append(waiting)
+        queue.append(parcel)
+
+    def _drop_lowest(self, among: Iterable[_Parcel]) -> None:
+        """Drop the oldest record of the lowest rank."""
+        places = ((rank_of(record), parcel, i) for parcel in among for i, record in enumerate(parcel.records))
+        rank, parcel, index = next(places)
+        while rank != Rank.COUNT and (later := next((place for place in places if place[0] < rank), None)):
+            rank, parcel, index = later
+        self._skipped[parcel.records[index].kind] += 1
+        del parcel.records[index]
+        self._waiting -= 1
         old = self._state
-        self._state = WriterState(old.ok, old.reason, len(queue), old.dropped + 1, old.commits)
+        self._state = WriterState(old.ok, old.reason, self._waiting, old.dropped + 1, old.commits)
 
     def _run(self) -> None:
         last_s = -self._done_s
@@ -187,37 +227,33 @@ class OutboxWriter:
         if self._settled == self._tickets:
             self._hurry = False
             return None
-        if self._hurry:
+        if self._hurry or len(self._counts_first_queue) > 1:
             return last_s
-        if (
-            self._counts_first_queue
-            or self._fresh_state
-            or self._skipped
-            or len(self._oldest_first_done) >= _BATCH_DONE
-        ):
+        if self._counts_first_queue or self._skipped or len(self._oldest_first_done) >= _BATCH_DONE:
             return last_s + self._commit_s
         return last_s + self._done_s
 
     def _turn(self) -> None:
-        """Commit everything that waits; on failure put it back for the next turn."""
+        """Commit what waits, at most one parcel; on failure put it back for the next turn."""
         with self._changed:
-            ticket = self._tickets
+            queue = self._counts_first_queue
+            parcel = queue.popleft() if queue else _Parcel(deque(), {})
+            self._waiting -= len(parcel.records)
+            ticket = parcel.ticket if queue else self._tickets
             batch = Batch(
-                records=tuple(self._counts_first_queue),
-                state=dict(self._fresh_state),
+                records=tuple(parcel.records),
+                state=parcel.state,
                 skipped=dict(self._skipped),
                 done=tuple(self._oldest_first_done),
                 done_through=self._done_through,
             )
-            self._counts_first_queue.clear()
-            self._fresh_state.clear()
             self._skipped.clear()
             self._oldest_first_done.clear()
         self._committing_since_s = time.monotonic()
         try:
             self._store.commit(batch)
         except KentonganError as error:
-            self._put_back(batch, error)
+            self._put_back(parcel, batch, error)
             return
         finally:
             self._committing_since_s = None
@@ -235,15 +271,18 @@ class OutboxWriter:
         for listener in listeners:
             listener()
 
-    def _put_back(self, batch: Batch, error: Exception) -> None:
+    def _put_back(self, parcel: _Parcel, batch: Batch, error: Exception) -> None:
         with self._changed:
-            self._counts_first_queue.extendleft(reversed(batch.records))
-            self._fresh_state = {**batch.state, **self._fresh_state}
+            self._counts_first_queue.appendleft(parcel)
+            self._waiting += len(parcel.records)
             self._skipped.update(batch.skipped)
             self._oldest_first_done.extendleft(reversed(batch.done))
             old = self._state
             if old.ok:
                 _log.error("%s; records wait in memory meanwhile", error)
-            self._state = WriterState(False, str(error), len(self._counts_first_queue), old.dropped, old.commits)
-            while len(self._counts_first_queue) > self._limit:
-                self._drop_lowest()
+            self._state = WriterState(False, str(error), self._waiting, old.dropped, old.commits)
+            spare = len(parcel.records) // 2 if isinstance(error, TooSmallError) else 0
+            for _ in range(spare):  # a store as small as this would have to drop them anyway
+                self._drop_lowest([parcel])
+            while self._waiting > self._limit:
+                self._drop_lowest(self._counts_first_queue)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from agent.clock import Instant
 from agent.errors import OutboxError
 from agent.outbox import Outbox
-from agent.outbox.damage import Continued, continued
+from agent.outbox.damage import Continued, continued, fresh_of, ready_of
 from agent.outbox.database import DamagedError, files_of
 from agent.outbox.mark import BLOCK, Mark
 from agent.outbox.rows import pack
@@ -253,6 +256,85 @@ def test_given_a_damaged_body_in_a_damaged_file_then_it_is_not_saved(opened: Ope
     again = opened()
     assert 3 in covered(gaps_of(again))
     assert [row.seq for row in again.pending(0, 3)] == [1, 2, 4]
+
+
+_KILLED_WHILE_REBUILDING = """
+import os, sys
+from pathlib import Path
+from agent.outbox import Outbox
+from tests.fakes.clock import ManualClock
+
+class Killer(ManualClock):
+    def now(self):  # asked for the time of the gap record: the rows are saved, the gap is not
+        os._exit(9)
+
+Outbox(Path(sys.argv[1]), boot=sys.argv[2], clock=Killer(), machine="m")
+"""
+
+
+def test_given_a_kill_while_it_is_salvaged_then_the_next_start_salvages_again_and_a_gap_tells(opened: Opener) -> None:
+    box = opened()
+    fill(box)
+    box.close()
+    wreck(box.path, at=0.5)
+    for _ in range(2):
+        killed = subprocess.run(
+            [sys.executable, "-c", _KILLED_WHILE_REBUILDING, str(box.path), BOOT], check=False, timeout=60
+        )
+        assert killed.returncode == 9
+        assert fresh_of(box.path).exists(), "it was killed in the middle"
+    again = opened()
+    rows = {row.seq for row in again.pending(0, 1_000_000) if row.kind == "count"}
+    assert again.notice is not None
+    assert len(rows) > 500
+    assert rows | covered(gaps_of(again)) >= set(range(1, 2_501))
+    assert not rows & covered(gaps_of(again))
+    assert again.load_state() == {"scene": "2400"}
+    assert not fresh_of(box.path).exists()
+    assert again.append([count_record(1)]).start > 2_500
+
+
+def test_given_a_kill_just_before_the_new_store_takes_its_place_then_the_next_start_lets_it(opened: Opener) -> None:
+    box = opened()
+    fill(box)
+    box.close()
+    sound = box.path.read_bytes()
+    ready_of(box.path).write_bytes(sound)
+    wreck(box.path, at=0.5)
+    again = opened()
+    assert again.notice is not None
+    assert again.depth().records == 2_500
+    assert again.path.with_name(again.path.name + ".damaged").exists()
+    assert not ready_of(box.path).exists()
+
+
+def test_given_a_lost_database_when_killed_while_it_is_replaced_then_the_gap_is_told_all_the_same(
+    opened: Opener,
+) -> None:
+    box = opened()
+    fill(box, 100)
+    box.close()
+    for part in files_of(box.path):
+        part.unlink(missing_ok=True)
+    killed = subprocess.run(
+        [sys.executable, "-c", _KILLED_WHILE_REBUILDING, str(box.path), BOOT], check=False, timeout=60
+    )
+    assert killed.returncode == 9
+    assert covered(gaps_of(opened())) >= set(range(1, 101))
+
+
+def test_given_a_disk_that_damages_the_new_store_too_then_one_sentence(opened: Opener, tmp_path: Path) -> None:
+    box = opened()
+    fill(box)
+    box.close()
+    wreck(box.path, at=0.5)
+
+    class Failing(ManualClock):
+        def now(self) -> Instant:
+            raise DamagedError("page 7")
+
+    with pytest.raises(OutboxError, match="damaged again at once"):
+        Outbox(box.path, boot=BOOT, clock=Failing(), machine="m")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ import pytest
 
 from agent.errors import OutboxError
 from agent.outbox import Batch, Outbox, Rank, record_id
-from agent.outbox.database import Limits, files_of
+from agent.outbox.database import Limits, files_of, limit_pages
 from agent.outbox.mark import Mark, read_mark, write_mark
 from agent.outbox.room import Lost, merged
 from agent.outbox.rows import joined, pack, unpack
@@ -375,3 +377,43 @@ def test_a_time_on_the_wire_is_the_manual_clocks(opened: Opener) -> None:
     box = opened()
     box.commit(Batch(skipped={"count": 1}))
     assert box.pending()[0].time_s == START_UTC_S
+
+
+def test_given_a_commit_that_hangs_then_the_depth_is_told_and_closing_gives_up_in_time(opened: Opener) -> None:
+    box = opened()
+    box.append([count_record(1), count_record(2)])
+    entered, let_go = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        entered.set()
+        assert let_go.wait(30)
+
+    hanging = threading.Thread(target=lambda: box._guarded(hang))
+    hanging.start()
+    assert entered.wait(10)
+    began_s = time.monotonic()
+    assert box.depth().records == 2
+    assert not box.close(0.1)
+    assert time.monotonic() - began_s < 5
+    let_go.set()
+    hanging.join(10)
+    assert box.close()
+
+
+def test_given_a_disk_that_has_more_room_than_at_the_start_then_nothing_is_dropped(opened: Opener) -> None:
+    box = opened()
+    box._limits = Limits.of(0)  # as on a disk that was full when it was opened
+    limit_pages(box._db, box._limits)
+    for start in range(0, 4_000, 500):
+        box.append([count_record(number) for number in range(start, start + 500)])
+    assert box.depth().records == 4_000
+    assert gap_bodies(box) == []
+
+
+def test_given_a_store_that_cannot_be_measured_then_the_commit_stands(opened: Opener) -> None:
+    box = opened()
+    box.append([count_record(1)])
+    box._db.execute("CREATE TEMP TABLE records (empty TEXT)")  # hides the real one from the measurement alone
+    box._publish_depth()
+    assert box.depth().records == 1
+    box._db.execute("DROP TABLE temp.records")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
-from agent.errors import OutboxError
+from agent.errors import OutboxError, TooSmallError
 from agent.outbox import Batch, OutboxWriter
+from agent.outbox.writer import _HANG_S
 from agent.records import Record
 from tests.fakes.records import count_record, event_record, zone_record
 
@@ -189,3 +191,85 @@ def test_a_writer_is_alive_while_its_thread_runs(disk: Disk, started: Started) -
     disk.is_full = False
     writer.stop()
     assert not writer.is_alive()
+
+
+def test_given_a_long_outage_then_records_are_committed_in_transactions_of_bounded_size(
+    disk: Disk, started: Started
+) -> None:
+    writer = started()
+    disk.is_full = True
+    for number in range(3_500):
+        writer.put([count_record(number)], {"scene": str(number)})
+    disk.await_attempts(2)
+    disk.is_full = False
+    assert writer.flush(10)
+    assert disk.records == [count_record(number) for number in range(3_500)]
+    assert max(len(batch.records) for batch in disk.batches) <= 1000
+    number = -1
+    for batch in disk.batches:
+        number += len(batch.records)
+        assert batch.state == {"scene": str(number)}, "each transaction holds the state of its last record"
+
+
+def test_given_one_put_that_is_larger_than_a_transaction_then_it_is_not_torn_from_its_state(
+    disk: Disk, started: Started
+) -> None:
+    writer = started(commit_s=30)
+    writer.put([count_record(0)])
+    disk.await_attempts(1)
+    writer.put([count_record(number) for number in range(1_500)], {"scene": "1"})
+    assert writer.flush(5)
+    assert len(disk.batches[-1].records) == 1_500
+    assert disk.batches[-1].state == {"scene": "1"}
+
+
+def test_given_a_month_of_outage_then_what_waits_stays_in_few_parcels(disk: Disk) -> None:
+    writer = OutboxWriter(disk, queue_records=2_000)
+    for number in range(12_000):
+        severity = "alarm" if number % 3 == 0 else "info"
+        writer.put([event_record(number, severity=severity)], {"scene": str(number)})
+    assert writer.state().waiting == 2_000
+    assert len(writer._counts_first_queue) <= 5
+    assert writer.state().dropped == 10_000
+
+
+def test_given_a_store_too_small_for_a_batch_then_the_batch_shrinks_and_a_gap_tells(disk: Disk) -> None:
+    class Tiny(Disk):
+        def commit(self, batch: Batch) -> range:
+            if len(batch.records) > 3:
+                raise TooSmallError("the outbox is too small for 8 kB at once; raise outbox.max_mb")
+            return super().commit(batch)
+
+    tiny = Tiny()
+    writer = OutboxWriter(tiny, retry_s=0.01)
+    writer.put([event_record(0), *(count_record(number) for number in range(1, 10))], {"scene": "9"})
+    writer.start()
+    assert writer.flush(5)
+    assert tiny.records == [event_record(0), count_record(8), count_record(9)]
+    assert tiny.batches[0].skipped == {"count": 7}
+    assert tiny.batches[0].state == {"scene": "9"}
+    assert writer.stop(5)
+
+
+def test_given_a_commit_that_hangs_then_it_is_told_before_the_watchdog_acts_and_stopping_ends_in_time(
+    disk: Disk,
+) -> None:
+    let_go = threading.Event()
+
+    class Hanging(Disk):
+        def commit(self, batch: Batch) -> range:
+            let_go.wait(30)
+            return super().commit(batch)
+
+    writer = OutboxWriter(Hanging(), commit_s=0.01)
+    writer.start()
+    writer.put([count_record(1)])
+    began_s = time.monotonic()
+    assert not writer.stop(0.3)
+    assert time.monotonic() - began_s < 2
+    assert _HANG_S < 30, "systemd's WatchdogSec"
+    assert writer.is_alive(), "not yet"
+    writer._committing_since_s = time.monotonic() - _HANG_S
+    assert not writer.is_alive()
+    let_go.set()
+    writer._thread.join(10)
