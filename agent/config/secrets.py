@@ -39,7 +39,7 @@ def load_secrets(config: Config, environ: Mapping[str, str] | None = None) -> Se
     found: dict[str, SecretStr] = {}
     for place, login in _logins(config):
         try:
-            password = _password(login, environment)
+            password = password_of(login, environment)
         except ConfigError as error:
             faults.append(f"{place}: {error}")
             continue
@@ -50,6 +50,38 @@ def load_secrets(config: Config, environ: Mapping[str, str] | None = None) -> Se
         raise ConfigError("\n".join(faults))
     cameras = {camera.name: found[place] for camera in config.cameras if (place := _place(camera.name)) in found}
     return Secrets(mqtt=found.get("mqtt.login"), cameras=cameras)
+
+
+def password_of(login: Login, environ: Mapping[str, str]) -> str | None:
+    """The password of a login, from where it says; ``None`` when it names no place.
+
+    Raises:
+        ConfigError: It can't be had, or its file may be read by others.
+    """
+    if login.password_file is not None:
+        return _read(login.password_file)
+    if login.password_env is not None:
+        # The variable's name is not repeated: people put the password itself there.
+        password = environ.get(login.password_env)
+        if not password:
+            raise ConfigError("the variable that password_env names is not set; set it, or use password_file")
+        return password
+    return None
+
+
+def refuse_readable_by_others(file: Path, key: str) -> None:
+    """Refuse a secret that anybody but its owner may read or change.
+
+    Raises:
+        ConfigError: It is no plain file, or its permissions are too wide.
+        OSError: It can't be looked at.
+    """
+    status = file.stat()
+    if not S_ISREG(status.st_mode):
+        raise ConfigError(f"what {key} names is no plain file; name a file")
+    mode = S_IMODE(status.st_mode)
+    if mode & _OTHERS:
+        raise ConfigError(f"the file that {key} names may be read by others (mode {mode:04o}); chmod 600 it")
 
 
 def known_secrets(config: Config, secrets: Secrets) -> tuple[str, ...]:
@@ -82,22 +114,10 @@ def _place(camera: str) -> str:
     return f"cameras[{camera}].login"
 
 
-def _password(login: Login, environ: Mapping[str, str]) -> str | None:
-    if login.password_file is not None:
-        return _read(login.password_file)
-    if login.password_env is not None:
-        # The variable's name is not repeated: people put the password itself there.
-        password = environ.get(login.password_env)
-        if not password:
-            raise ConfigError("the variable that password_env names is not set; set it, or use password_file")
-        return password
-    return None
-
-
 def _read(file: Path) -> str:
     """The password in a file; the name of the file is not repeated, it could be the password itself."""
     try:
-        _refuse_readable_by_others(file, "password_file")
+        refuse_readable_by_others(file, "password_file")
         with file.open("rb") as stream:
             content = stream.read(LONGEST_BYTES + 1)
         password = content.decode()
@@ -111,21 +131,12 @@ def _read(file: Path) -> str:
     return password
 
 
-def _refuse_readable_by_others(file: Path, key: str) -> None:
-    status = file.stat()
-    if not S_ISREG(status.st_mode):
-        raise ConfigError(f"what {key} names is no plain file; name a file")
-    mode = S_IMODE(status.st_mode)
-    if mode & _OTHERS:
-        raise ConfigError(f"the file that {key} names may be read by others (mode {mode:04o}); chmod 600 it")
-
-
 def _key_faults(config: Config) -> Iterator[str]:
     key = config.mqtt.tls.key_file
     if key is None:
         return
     try:
-        _refuse_readable_by_others(key, "key_file")
+        refuse_readable_by_others(key, "key_file")
     except ConfigError as error:
         yield str(error)
     except (OSError, ValueError) as error:

@@ -1,18 +1,16 @@
-"""The door key: TLS that verifies, a client certificate, and a password from a file or the environment.
+"""The door key: TLS that verifies, and a client certificate.
 
-Promises TLS 1.2 or newer with the broker's name and certificate checked, and that a secret lying open for others to
-read is refused. A password is never part of a message, a log line or an error.
+Promises TLS 1.2 or newer with the broker's name and certificate checked, and that a key lying open for others to
+read is refused. Passwords are read by :mod:`agent.config.secrets`, for every command alike.
 """
 
 from __future__ import annotations
 
 import ssl
-import stat
-from collections.abc import Mapping
 from ipaddress import ip_address
-from pathlib import Path
 
-from agent.config.schema import Login, Mqtt, Tls
+from agent.config.schema import Mqtt, Tls
+from agent.config.secrets import refuse_readable_by_others
 from agent.errors import ConfigError
 
 
@@ -40,8 +38,8 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = _TidySocket
     if tls.cert_file is not None and tls.key_file is not None:
-        refuse_open_file(tls.key_file, "mqtt.tls.key_file")
         try:
+            refuse_readable_by_others(tls.key_file, "mqtt.tls.key_file")
             context.load_cert_chain(tls.cert_file, tls.key_file, password=_no_passphrase)
         except (OSError, ssl.SSLError, ValueError) as error:
             raise ConfigError(
@@ -49,45 +47,6 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
                 "give a pair that belongs together, the key without a passphrase"
             ) from error
     return context
-
-
-def password_of(login: Login, environ: Mapping[str, str], where: str = "mqtt.login") -> str | None:
-    """The password, from where the configuration says it is; ``None`` when it names no place.
-
-    Raises:
-        ConfigError: The file or variable is missing or empty, or the file can be read by others.
-    """
-    if login.password_file is not None:
-        refuse_open_file(login.password_file, f"{where}.password_file")
-        try:
-            password = login.password_file.read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{where}.password_file: {login.password_file} can't be read as text") from error
-        if not password:
-            raise ConfigError(f"{where}.password_file: {login.password_file} is empty; write the password into it")
-        return password
-    if login.password_env is not None:
-        password = environ.get(login.password_env, "")
-        if not password:
-            raise ConfigError(f"{where}.password_env: {login.password_env} is not set; set it to the password")
-        return password
-    return None
-
-
-def refuse_open_file(path: Path, where: str) -> None:
-    """Refuse a secret that every user of the machine can read or write.
-
-    Raises:
-        ConfigError: It is missing, or its permissions are too wide.
-    """
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise ConfigError(
-            f"{where}: {path} can't be read ({error.strerror}); create it for the agent's user"
-        ) from error
-    if stat.S_IMODE(mode) & 0o007:
-        raise ConfigError(f"{where}: every user of this machine can use {path}; run: chmod 600 {path}")
 
 
 def plaintext_warning(settings: Mqtt) -> str | None:

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.config.schema import Login, Tls
-from agent.mqtt.credentials import password_of, tls_context
+from agent.config.secrets import password_of
+from agent.mqtt.credentials import tls_context
 from agent.receive import Receiver, ReceiveSettings, SqliteStore
 
 _CONNECT_S: Final = 15.0
@@ -75,7 +76,7 @@ def _settings(args: argparse.Namespace) -> ReceiveSettings:
         name=args.name,
         group=args.group,
         user=args.user,
-        password=password_of(login, os.environ, "--password-file"),
+        password=password_of(login, os.environ),
         tls=None if args.plaintext else tls_context(tls),
     )
 

@@ -23,8 +23,9 @@ from rich.console import Console
 from rich.live import Live
 
 from agent.config.schema import Login, Mqtt, Tls
+from agent.config.secrets import password_of
 from agent.errors import BrokerError, ConfigError
-from agent.mqtt.credentials import password_of, tls_context
+from agent.mqtt.credentials import tls_context
 from agent.mqtt.topics import ROOT
 from agent.ops.board import Board
 

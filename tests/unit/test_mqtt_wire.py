@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from agent.clock import Instant
-from agent.config.schema import Login, Mqtt, Tls
+from agent.config.schema import Mqtt, Tls
 from agent.errors import ConfigError
 from agent.mqtt.client import _fitting
-from agent.mqtt.credentials import password_of, plaintext_warning, tls_context
+from agent.mqtt.credentials import plaintext_warning, tls_context
 from agent.mqtt.messages import Ack, CameraBirth, LineBirth, MessageError, Status, compact, decode, decode_record
 from agent.mqtt.rows import Setting, record_message, shifted
 from agent.mqtt.topics import Address, box_topic, is_reply_topic, parse, record_topic
@@ -153,36 +153,6 @@ def secret_file(folder: Path, text: str = "s3cret\n", mode: int = 0o600) -> Path
     path.write_text(text)
     path.chmod(mode)
     return path
-
-
-def test_a_password_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:
-    assert password_of(Login(user="u", password_file=secret_file(tmp_path)), {}) == "s3cret"
-    assert password_of(Login(user="u", password_env="P"), {"P": "x"}) == "x"
-    assert password_of(Login(user="u"), {}) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "mode", "sentence"),
-    [("s3cret", 0o604, "chmod 600"), ("s3cret", 0o602, "chmod 600"), ("\n", 0o600, "is empty")],
-)
-def test_a_password_file_open_to_others_or_empty_is_refused(
-    tmp_path: Path, text: str, mode: int, sentence: str
-) -> None:
-    with pytest.raises(ConfigError, match=sentence) as caught:
-        password_of(Login(user="u", password_file=secret_file(tmp_path, text, mode)), {})
-    assert "s3cret" not in str(caught.value)
-
-
-def test_a_missing_password_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="create it for the agent's user"):
-        password_of(Login(user="u", password_file=tmp_path / "none"), {})
-    with pytest.raises(ConfigError, match="P is not set"):
-        password_of(Login(user="u", password_env="P"), {})
-    binary = tmp_path / "binary"
-    binary.write_bytes(b"\xff\xfe")
-    binary.chmod(0o600)
-    with pytest.raises(ConfigError, match="can't be read as text"):
-        password_of(Login(user="u", password_file=binary), {})
 
 
 def test_certificates_that_are_none_are_refused(tmp_path: Path) -> None:
