@@ -14,7 +14,8 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -24,7 +25,7 @@ from agent.errors import KentonganError
 from agent.mqtt.commands import Commands, NoArgs, Order, Pace, ResendArgs
 from agent.mqtt.connection import Answer, Connection, Incoming, LinkLost, Timing, Will
 from agent.mqtt.credentials import plaintext_warning
-from agent.mqtt.lanes import Lanes, Rows
+from agent.mqtt.lanes import Lanes, Outgoing, Rows
 from agent.mqtt.messages import Ack, Birth, Health, LinkHealth, LinkStatus, MessageError, Status, decode, encode
 from agent.mqtt.rows import Setting, encode_row
 from agent.mqtt.topics import box_topic, is_reply_topic, record_topic
@@ -39,6 +40,9 @@ _PACKET_ROOM_BYTES: Final = 512
 _MAX_REFUSED: Final = 8
 _MAX_DEFERRED: Final = 1000
 _FLUSH_S: Final = 2.0
+_LEAVING_SHARE: Final = 0.9
+"""Of the time for stopping, what the thread may use: the rest is for its end."""
+_LAST_WORD_S: Final = 1.0
 _GRACE_S: Final = 30.0
 """A turn that takes longer is stuck: each of its waits is shorter."""
 
@@ -105,6 +109,7 @@ class Link:
         timing: How long to wait for what.
         pace: How many commands may come.
         jitter: Spreads reconnecting boxes over time.
+        on_cost: Told the wall and CPU seconds that encoding and publishing each row took, in the link's thread.
     """
 
     def __init__(
@@ -123,6 +128,7 @@ class Link:
         timing: Timing | None = None,
         pace: Pace | None = None,
         jitter: random.Random | None = None,
+        on_cost: Callable[[float, float], None] | None = None,
     ) -> None:
         self._settings = settings
         self._device = device
@@ -141,6 +147,7 @@ class Link:
             Order("resend", ResendArgs, self._resend),
         )
         self._commands = Commands((*own, *orders), device=device, boot=boot, clock=clock, pace=pace)
+        self._on_cost = on_cost
         self._is_application = settings.delivery == "application"
         self._mutex = threading.Lock()
         self._state = LinkHealth(connected=False, reason="not started")
@@ -151,6 +158,7 @@ class Link:
         self._complaint: str | None = None
         self._drop_oldest_notes: deque[_Note] = deque(maxlen=_MAX_NOTES)
         self._stopping = threading.Event()
+        self._leave_by_s = float("inf")
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
@@ -168,7 +176,11 @@ class Link:
         self._thread.start()
 
     def stop(self, timeout_s: float = 4.0) -> bool:
-        """Send what is there for a moment, publish ``stopped``, say goodbye; False when it took too long."""
+        """Send what is there for a moment, publish ``stopped``, say goodbye; False when it took too long.
+
+        However much is still to be sent, ``stopped`` goes out within the time given, if the broker takes it at all.
+        """
+        self._leave_by_s = time.monotonic() + timeout_s * _LEAVING_SHARE
         self._stopping.set()
         self.wake()
         if self._thread.ident is not None:
@@ -293,12 +305,18 @@ class Link:
 
     def _part(self, connection: Connection) -> None:
         """The last words: what is still to be sent, for a moment, then ``stopped``."""
-        deadline_s = time.monotonic() + self._timing.drain_s
-        while time.monotonic() < deadline_s and (self._send_some(connection) or self._flight.sent):
+        now_s = time.monotonic()
+        left_s = max(0.0, self._leave_by_s - now_s)
+        word_s = min(_LAST_WORD_S, left_s / 2)
+        drained_s = now_s + min(self._timing.drain_s, left_s - word_s)
+        while time.monotonic() < drained_s and (self._send_some(connection) or self._flight.sent):
             self._receive(connection, 0.05)
-        note = _Note(box_topic(self._device, "status"), self._status("stopped"), retain=True)
+        # With a full window the broker would take a further QoS 1 message for a breach of its limit.
+        qos = 1 if len(self._flight.sent) < connection.window else 0
+        note = _Note(box_topic(self._device, "status"), self._status("stopped"), qos=qos, retain=True)
         mid = self._send_note(connection, note)
-        while time.monotonic() < deadline_s + 1 and mid in self._flight.sent:
+        said_s = time.monotonic() + word_s
+        while time.monotonic() < said_s and (mid in self._flight.sent or connection.wants_to_write):
             self._receive(connection, 0.05)
         connection.close()
         self._set_down("stopped")
@@ -356,15 +374,29 @@ class Link:
         if self._deferred.get(row.seq, 0.0) > now_s:
             return True
         self._deferred.pop(row.seq, None)
+        with self._charged():
+            self._publish_row(connection, outgoing, now_s)
+        return True
+
+    def _publish_row(self, connection: Connection, outgoing: Outgoing, now_s: float) -> None:
+        row = outgoing.row
         payload = encode_row(row, self._device, Setting(self._clock.now(), self._machine), backfill=outgoing.backfill)
         limit = connection.max_packet_bytes
         if limit is not None and len(payload) + _PACKET_ROOM_BYTES > limit:
             self._complain(f"takes packets of {limit} bytes only; raise its limit to 64 kB")
-            return True
+            return
         mid = connection.publish(record_topic(self._device, row.camera, row.kind), payload)
         self._flight.sent[mid] = (row.seq, now_s)
         self._count(sent=1)
-        return True
+
+    @contextmanager
+    def _charged(self) -> Iterator[None]:
+        if self._on_cost is None:
+            yield
+            return
+        wall, cpu = time.perf_counter(), time.thread_time()
+        yield
+        self._on_cost(time.perf_counter() - wall, time.thread_time() - cpu)
 
     def _settle(self, answer: Answer) -> None:
         """The broker has answered for a message."""
@@ -480,7 +512,7 @@ class Link:
             raise MessageError(f"seq {ack.seq} has another id here; the receiver knows an earlier life of this box")
 
     def _hear_command(self, incoming: Incoming) -> None:
-        reply = self._commands.answer(incoming.payload, incoming.correlation)
+        reply = self._commands.answer(incoming.payload, incoming.correlation, retained=incoming.retained)
         if reply is None:
             return
         topic = box_topic(self._device, "reply")

@@ -1,7 +1,8 @@
 """Commands from the broker: a table of what may be asked, and a gate that checks everything else away.
 
 Promises that only commands in the table run, with arguments that fit their type, at a bounded rate, one at a time,
-and that each is logged and answered. A command that arrives twice runs once. Never runs anything by name.
+and that each is logged and answered. A command that arrives twice runs once; one that the broker had retained never
+does. Never runs anything by name.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from agent.records import Scalar, Seq, load
 
 _log = logging.getLogger(__name__)
 _REMEMBERED: Final = 64
+_RETAINED: Final = "is retained and would run at every start; delete it from the broker and send it without retain"
 _STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -89,12 +91,13 @@ class Commands:
         self._answered: OrderedDict[str, Reply] = OrderedDict()
         self.refused = 0
 
-    def answer(self, payload: bytes, correlation: bytes | None = None) -> Reply | None:
+    def answer(self, payload: bytes, correlation: bytes | None = None, *, retained: bool = False) -> Reply | None:
         """Check a command, run it, and say what became of it.
 
         Args:
             payload: As it came from the broker.
             correlation: MQTT 5 correlation data, by which a command that comes twice is known.
+            retained: The broker had kept it and would send it again at every start, so it is refused.
 
         Returns:
             The reply; ``None`` for a command beyond the pace, which is only counted: to answer a flood is to join it.
@@ -111,6 +114,9 @@ class Commands:
         except MessageError as error:
             _log.warning("refused a command: %s", error)
             return self._reply(None, error=str(error))
+        if retained:
+            _log.warning("refused the retained command %s: it would run at every start", command.command)
+            return self._reply(command, error=f"{command.command}: {_RETAINED}")
         key = command.id or (correlation.hex() if correlation else None)
         if key is not None and key in self._answered:
             return replace(self._answered[key], time=self._clock.now().utc_s)

@@ -72,6 +72,7 @@ class Incoming:
     payload: bytes
     response_topic: str | None
     correlation: bytes | None
+    retained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,11 @@ class Connection:
         self._client.subscribe([(topic, 1) for topic in topics])
         self._check()
 
+    @property
+    def wants_to_write(self) -> bool:
+        """Something waits for the network to take it."""
+        return bool(self._client.want_write())
+
     def take_answers(self) -> list[Answer]:
         """The broker's answers since the last call."""
         answers = list(self._answers)
@@ -287,6 +293,7 @@ class Connection:
                 payload=bytes(message.payload),
                 response_topic=getattr(properties, "ResponseTopic", None),
                 correlation=getattr(properties, "CorrelationData", None),
+                retained=message.retain,
             )
         )
 

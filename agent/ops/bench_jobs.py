@@ -123,19 +123,30 @@ def live(job: dict[str, Any]) -> dict[str, Any]:
         app.start()
         time.sleep(_WARM_UP_S)
         before = _thread_cpu_s()
+        charged = _stages(app)
         seen = {lane.name: lane.detections for lane in app.lanes}
         start_s = time.perf_counter()
         time.sleep(job["seconds"])
         took_s = time.perf_counter() - start_s
         rates = {lane.name: round((lane.detections - seen[lane.name]) / took_s, 2) for lane in app.lanes}
         cpu = {name: spent - before.get(name, 0.0) for name, spent in _thread_cpu_s().items()}
+        stages = {
+            name: tuple(late - early for late, early in zip(spent, charged[name], strict=True))
+            for name, spent in _stages(app).items()
+        }
         memory = look(Path(folder)).memory_rss_mb
     total = sum(rates.values())
+    detections = total * took_s
     return {
         "cameras": job["cameras"],
         "detections_per_s": rates,
         "cpu_share": {name: round(spent / took_s, 4) for name, spent in sorted(cpu.items()) if spent > 0.001},
-        "cpu_ms_per_detection": round(sum(cpu.values()) * 1000 / (total * took_s), 2) if total else None,
+        "cpu_ms_per_detection": round(sum(cpu.values()) * 1000 / detections, 2) if total else None,
+        "stages_ms_per_detection": {
+            name: {"wall": round(wall_s * 1000 / detections, 3), "cpu": round(cpu_s * 1000 / detections, 3)}
+            for name, (wall_s, cpu_s) in stages.items()
+            if total and wall_s
+        },
         "resident_memory_mb": memory,
         "peak_memory_mb": _peak_mb(),
     }
@@ -152,6 +163,11 @@ def _box(job: dict[str, Any], port: int, folder: Path) -> Config:
             "cameras": [{**camera, "name": f"camera-{number}"} for number in range(1, job["cameras"] + 1)],
         }
     )
+
+
+def _stages(app: App) -> dict[str, tuple[float, float]]:
+    """Wall and CPU seconds that each stage took so far."""
+    return {name: (spent.wall_s, spent.cpu_s) for name, spent in app.times.spent.items()}
 
 
 def _thread_cpu_s() -> dict[str, float]:

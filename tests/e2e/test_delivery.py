@@ -290,3 +290,42 @@ def test_given_a_record_from_another_start_of_the_machine_then_it_stays_as_it_is
         (one,) = durable(tmc.wait_for(enough(1)))
     assert one.plain["clock"] == {"synced": False}
     assert json.loads(one.payload)["time"] == "2026-01-01T00:01:00.000Z"
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_given_a_retained_command_then_no_start_of_the_box_runs_it(
+    tmp_path: Path, broker: Mosquitto, protocol: Literal["5", "3.1.1"]
+) -> None:
+    with Subscriber(broker.port) as tmc:
+        tmc.say("kentongan/v1/pole-17/command", {"v": 1, "command": "ping", "id": "kept"}, retain=True)
+        for start in range(2):
+            with Box(tmp_path / str(start), broker.port, protocol=protocol) as box:
+                box.await_connected()
+                tmc.wait_for(lambda heard, n=start: len([one for one in heard if one.leaf == "reply"]) > n)  # type: ignore[misc]
+        replies = [one.plain for one in tmc.heard("reply")]
+    assert [reply["ok"] for reply in replies] == [False, False]
+    assert all("retained" in reply["error"] for reply in replies)
+
+
+def test_given_a_backlog_and_little_time_then_the_box_still_says_that_it_stopped(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
+    slow = replace(QUICK, drain_s=30)
+    with Subscriber(broker.port) as tmc, Box(tmp_path, broker.port, timing=slow, in_flight=4, backfill_per_s=1) as box:
+        box.await_connected()
+        box.put(*(count_record(number) for number in range(20_000)))
+        tmc.wait_for(enough(50))
+        assert box.link.stop(0.8)
+        assert box.outbox.depth().records > 0, "there was more to send than time"
+        states = tmc.wait_for(lambda heard: any(one.plain.get("state") == "stopped" for one in heard))
+    assert [one.plain["state"] for one in states if one.leaf == "status"][-1] == "stopped"
+
+
+def test_given_somebody_who_asks_for_the_cost_then_each_row_is_charged(tmp_path: Path, broker: Mosquitto) -> None:
+    costs: list[tuple[float, float]] = []
+    with Box(tmp_path, broker.port) as box:
+        box.link._on_cost = lambda wall_s, cpu_s: costs.append((wall_s, cpu_s))
+        box.put(*(count_record(number) for number in range(5)))
+        box.await_empty()
+    assert len(costs) == 5
+    assert all(wall_s > 0 for wall_s, _ in costs)

@@ -108,7 +108,13 @@ class Subscriber:
             return list(self._heard)
 
     def say(
-        self, topic: str, plain: object, *, response_topic: str | None = None, correlation: bytes | None = None
+        self,
+        topic: str,
+        plain: object,
+        *,
+        response_topic: str | None = None,
+        correlation: bytes | None = None,
+        retain: bool = False,
     ) -> None:
         """Publish a JSON message at QoS 1."""
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
@@ -117,7 +123,7 @@ class Subscriber:
         if correlation is not None:
             properties.CorrelationData = correlation
         payload = plain if isinstance(plain, bytes) else json.dumps(plain).encode()
-        self._client.publish(topic, payload, 1, properties=properties).wait_for_publish(10)
+        self._client.publish(topic, payload, 1, retain, properties).wait_for_publish(10)
 
     def _on_connect(self, client: paho.Client, *_: object) -> None:
         client.subscribe(self._topic, 1)

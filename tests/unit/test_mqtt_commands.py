@@ -31,9 +31,9 @@ class Desk:
         ]
         self.commands = Commands(table, device="pole-17", boot=BOOT, clock=self.clock, pace=pace)
 
-    def ask(self, plain: object, correlation: bytes | None = None) -> Reply | None:
+    def ask(self, plain: object, correlation: bytes | None = None, *, retained: bool = False) -> Reply | None:
         payload = plain if isinstance(plain, bytes) else json.dumps(plain).encode()
-        return self.commands.answer(payload, correlation)
+        return self.commands.answer(payload, correlation, retained=retained)
 
     def answer(self, plain: object, correlation: bytes | None = None) -> Reply:
         reply = self.ask(plain, correlation)
@@ -124,3 +124,13 @@ def test_two_commands_cannot_have_one_name() -> None:
     order = Order("ping", NoArgs, lambda _: {})
     with pytest.raises(ValueError, match="one name"):
         Commands([order, order], device="pole-17", boot=BOOT, clock=ManualClock())
+
+
+def test_given_a_retained_command_then_it_never_runs_and_says_why() -> None:
+    desk = Desk()
+    reply = desk.ask({"command": "ping", "id": "7"}, retained=True)
+    assert reply is not None
+    assert (reply.ok, reply.id, reply.command) == (False, "7", "ping")
+    assert "retained" in (reply.error or "")
+    assert desk.ran == []
+    assert desk.answer({"command": "ping", "id": "7"}).ok, "the same one sent properly runs"
