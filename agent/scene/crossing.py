@@ -126,21 +126,26 @@ class CrossingWatch:
         ended = self._end(sight)
         self._hand_over(sight)
         rows = sight.observed.nonzero()[0]
+        if not len(rows):
+            return ended
         slots = sight.slots[rows]
         across, along = self._project(sight.feet[rows])
         side = np.where(across == 0, columns["side"][slots], np.sign(across)).astype(np.int8)
         ratio = np.abs(across) / np.maximum(LEAST_BAND_PX, BAND * sight.scale[rows])[:, np.newaxis]
         home, net = columns["home"][slots], columns["net"][slots]
         near = (((side != home) | (ratio < NEAR_BANDS) | (net != 0)).any(axis=1)).nonzero()[0]
-        self._pass(slots[near], side[near], across[near], along[near], sight.at.mono_s)
-        crossed = self._settle(slots[near], side[near], ratio[near], sight.boxes[rows[near]])
+        crossed = None
+        if len(near):  # in most frames nobody is at a line
+            self._pass(slots[near], side[near], across[near], along[near], sight.at.mono_s)
+            crossed = self._settle(slots[near], side[near], ratio[near], sight.boxes[rows[near]])
         columns["side"][slots] = side
         columns["across"][slots] = across
         columns["along"][slots] = along
         columns["seen_s"][slots] = sight.at.mono_s
         columns["inherited"][slots] = False
         columns["sightings"][slots] = np.minimum(columns["sightings"][slots] + 1, STEADY_SIGHTINGS + 1)
-        return ended + self._crossings(slots[near], crossed) + self._begin(sight, slots)
+        made = [] if crossed is None else self._crossings(slots[near], crossed)
+        return ended + made + self._begin(sight, slots)
 
     def toward(self, sight: Sight) -> NDArray[np.int8]:
         """Which way each track of a sight just seen crosses each line: +1, -1, or 0 when unknown; shape (n, m)."""

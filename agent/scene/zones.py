@@ -105,6 +105,8 @@ class Zones:
             book.dwells_s.append(max(0.0, float(when_s[row] - columns["since_s"][slots[row], zone])))
 
     def _come_and_go(self, sight: Sight) -> None:
+        if not len(sight.ids):
+            return
         columns, inside = self._columns, self._places.inside(sight)
         member = columns["member"][sight.slots]
         changing = (inside != member) & sight.observed[:, np.newaxis]
