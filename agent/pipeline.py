@@ -12,13 +12,16 @@ import numpy as np
 
 from agent.clock import Instant
 from agent.config.schema import Camera
+from agent.ops.assets import shipped
 from agent.records import Direction, ModelRef, Record
 from agent.scene import Link, Scene
-from agent.scene.values import View
+from agent.scene.values import Likeness, View
 from agent.stages import StageTimes
 from agent.values import Detections, Frame, Tracks
-from agent.viewing import view_of
+from agent.viewing import likeness_of, view_of
+from agent.vision.aggression import AggressionModel
 from agent.vision.look import take_look
+from agent.vision.scuffle import ScuffleWatch
 from agent.vision.tampering import TamperJudge
 from agent.vision.tracker import Tracker
 
@@ -40,6 +43,9 @@ class CameraPipeline:
         model: The model whose detections it is given; it goes into the records.
         state: What :meth:`snapshot` said before a restart; ``None`` for a fresh start.
         times: Charged with what tracking and the scene take.
+
+    Raises:
+        ModelError: Aggression is watched for, and its model is missing or refused.
     """
 
     def __init__(
@@ -48,6 +54,9 @@ class CameraPipeline:
         self.camera = camera
         self._tracker = Tracker()
         self._judge = TamperJudge() if camera.tamper.enabled else None
+        self._scuffles = None
+        if camera.aggression is not None:
+            self._scuffles = ScuffleWatch(AggressionModel(shipped("aggression.onnx")))
         self._scene = Scene(camera, device=device, model=model, state=state)
         self._times = times or StageTimes()
 
@@ -59,7 +68,8 @@ class CameraPipeline:
             tracks = self._tracker.update(detections, frame.at.mono_s)
         with self._times.measure("scene"):
             view = self._view(frame, tracks)
-            records = self._scene.update(tracks, frame.at, (width, height), view)
+            fight = self._fight(frame, tracks)
+            records = self._scene.update(tracks, frame.at, (width, height), view, fight)
         return Seen(tracks, records)
 
     def _view(self, frame: Frame, tracks: Tracks) -> View | None:
@@ -69,6 +79,12 @@ class CameraPipeline:
         height, width = frame.image.shape[:2]
         unit = np.array([width, height, width, height], np.float32)
         return view_of(self._judge.judge(take_look(frame.image), frame.at.mono_s, tracks.boxes / unit))
+
+    def _fight(self, frame: Frame, tracks: Tracks) -> Likeness | None:
+        """How much people look like fighting; ``None`` where that is not watched for."""
+        if self._scuffles is None:
+            return None
+        return likeness_of(self._scuffles.look(frame.image, tracks, frame.at.mono_s), frame.image.shape[:2])
 
     def tick(self, at: Instant, link: Link) -> list[Record]:
         """Let time pass: intervals end and lost cameras are told even when no frame comes."""

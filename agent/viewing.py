@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from agent.records import Reason
-from agent.scene.values import CLEAR, View
+from agent.scene.values import CLEAR, Likeness, View
+from agent.vision.scuffle import Scuffle
 from agent.vision.tampering import Cause, Judgement
 
 _REASONS: Final[Mapping[Cause, Reason]] = {
@@ -31,3 +32,12 @@ def view_of(judgement: Judgement) -> View:
         cause=judgement.cause,
         share=judgement.share,
     )
+
+
+def likeness_of(scuffles: Sequence[Scuffle], shape: tuple[int, ...]) -> Likeness:
+    """The likeliest place in a picture of a shape (height, width)."""
+    if not scuffles:
+        return Likeness()
+    left, top, right, bottom = scuffles[0].box
+    place = ((left + right) / 2 / shape[1], (top + bottom) / 2 / shape[0])
+    return Likeness(scuffles[0].likeness, scuffles[0].tracks, place)

@@ -116,6 +116,16 @@ class Tamper(RulePart):
     unplugged_after_s: Annotated[Seconds, Field(description="How long it must be lost for that.")] = 10
 
 
+class Aggression(RulePart):
+    """People who seem to attack each other. The model card says how often it is wrong: let a person look."""
+
+    likeness: Annotated[
+        float, Field(gt=0.5, lt=1, description="So much it must look like a fight, 0 to 1, averaged over two seconds.")
+    ] = 0.9
+    enter_s: Annotated[Seconds, Field(description="… for so long.")] = 3
+    leave_s: Seconds = 5
+
+
 class RuleSettings(RulePart):
     """Which rules watch a zone, and their levels."""
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, model_validator
 
 from agent.config.redact import redact
-from agent.config.rules import RuleSettings, Tamper
+from agent.config.rules import Aggression, RuleSettings, Tamper
 from agent.records import ClassName
 
 Name: TypeAlias = Annotated[
@@ -226,6 +226,7 @@ class Camera(Part):
     zones: Annotated[tuple[Zone, ...], Field(max_length=64)] = ()
     ground: Ground | None = None
     tamper: Tamper = Tamper()
+    aggression: Annotated[Aggression | None, Field(description="Absent: off.")] = None
     pcu: Annotated[
         dict[Name, dict[ClassName, Annotated[float, Field(ge=0, le=100)]]],
         Field(description="PCU factors by road type and class, besides or instead of the manual's."),

@@ -58,10 +58,19 @@ def default_model() -> Path:
     Raises:
         ModelError: Neither the installed package nor the checkout holds it.
     """
+    return shipped(DEFAULT_MODEL)
+
+
+def shipped(name: str) -> Path:
+    """A model that ships with the agent, by its file's name.
+
+    Raises:
+        ModelError: Neither the installed package nor the checkout holds it.
+    """
     for folder in model_folders():
-        if (folder / DEFAULT_MODEL).is_file():
-            return folder / DEFAULT_MODEL
-    raise ModelError(f"the default model {DEFAULT_MODEL} is missing from this installation; install kentongan again")
+        if (folder / name).is_file():
+            return folder / name
+    raise ModelError(f"the default model {name} is missing from this installation; install kentongan again")
 
 
 def model_folders() -> tuple[Path, ...]:

@@ -20,7 +20,7 @@ from agent.records import Body
 from agent.scene.geometry import Array
 from agent.scene.intervals import Closed
 from agent.scene.roster import Sight
-from agent.scene.values import Link, View
+from agent.scene.values import Likeness, Link, View
 
 State: TypeAlias = dict[str, Any]
 """JSON values only."""
@@ -39,6 +39,7 @@ class Moment:
         view: Whether the picture can be trusted.
         sight: The tracks of a detected frame; ``None`` when time passed without one.
         closed: Intervals that ended before this moment, by their length in seconds, oldest first.
+        fight: How much people look like fighting; ``None`` when that was not judged.
     """
 
     at: Instant
@@ -46,6 +47,7 @@ class Moment:
     view: View
     sight: Sight | None
     closed: Mapping[int, tuple[Closed, ...]]
+    fight: Likeness | None = None
 
 
 class Rule(Protocol):

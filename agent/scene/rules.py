@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from agent.scene.aggression import Aggression
 from agent.scene.congestion import Congestion
 from agent.scene.crowd import Crowds
 from agent.scene.ground import Ground, fit_ground
@@ -54,6 +55,10 @@ def _camera_tampered(parts: Parts, state: Mapping[str, Any]) -> Rule:
     return CameraTampered(parts.setting, state)
 
 
+def _aggression(parts: Parts, state: Mapping[str, Any]) -> Rule:
+    return Aggression(parts.setting, state)
+
+
 def _lines(parts: Parts, state: Mapping[str, Any]) -> Rule:
     lines = parts.setting.camera.lines
     tables = {line.name: parts.table(line.road) for line in lines}
@@ -95,6 +100,7 @@ RULES: Final[Mapping[str, Builder]] = {
     "stopped_vehicle": _stopped_vehicle,
     "wrong_way": _wrong_way,
     "crowds": _crowds,
+    "aggression": _aggression,
 }
 
 

@@ -29,7 +29,7 @@ from agent.scene.ledger import Ledger
 from agent.scene.roster import Roster, Sight, as_state
 from agent.scene.rule import Moment, Rule, Setting
 from agent.scene.rules import build_rules
-from agent.scene.values import CLEAR, LIVE, Link, View
+from agent.scene.values import CLEAR, LIVE, Likeness, Link, View
 from agent.values import Tracks
 
 STATE_VERSION: Final = 1
@@ -74,7 +74,14 @@ class Scene:
         self._timetables = {length: Timetable(length, as_state(tables.get(str(length)))) for length in lengths}
         self._rules: dict[str, Rule] = build_rules(Setting(device, camera), as_state(kept.get("rules")))
 
-    def update(self, tracks: Tracks, at: Instant, size: tuple[int, int], view: View | None = None) -> list[Record]:
+    def update(
+        self,
+        tracks: Tracks,
+        at: Instant,
+        size: tuple[int, int],
+        view: View | None = None,
+        fight: Likeness | None = None,
+    ) -> list[Record]:
         """Take in one detected frame.
 
         Args:
@@ -82,6 +89,7 @@ class Scene:
             at: When it was captured.
             size: Width and height of the picture in pixels.
             view: How the picture looks, when that was judged since the last call.
+            fight: How much people look like fighting, where that is judged.
 
         Returns:
             Records in an order that depends on nothing but the input.
@@ -91,7 +99,7 @@ class Scene:
             return self._pass(at)
         self._size = size
         closed = {length: tuple(table.see(at)) for length, table in self._timetables.items()}
-        return self._step(at, self._roster.see(tracks, at, size), closed)
+        return self._step(at, self._roster.see(tracks, at, size), closed, fight)
 
     def tick(self, at: Instant, link: Link, view: View | None = None) -> list[Record]:
         """Take in that time has passed; about once a second, whether or not frames come."""
@@ -149,8 +157,14 @@ class Scene:
                 table.note(reason)
         return self._step(at, None, closed)
 
-    def _step(self, at: Instant, sight: Sight | None, closed: Mapping[int, tuple[Closed, ...]]) -> list[Record]:
-        moment = Moment(at=at, link=self._link, view=self._view, sight=sight, closed=closed)
+    def _step(
+        self,
+        at: Instant,
+        sight: Sight | None,
+        closed: Mapping[int, tuple[Closed, ...]],
+        fight: Likeness | None = None,
+    ) -> list[Record]:
+        moment = Moment(at=at, link=self._link, view=self._view, sight=sight, closed=closed, fight=fight)
         bodies = self._ledger.orphans(at)
         for rule in self._rules.values():
             bodies.extend(rule.step(moment))

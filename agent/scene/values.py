@@ -44,5 +44,20 @@ class View:
     share: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How much what people do looks like a fight.
+
+    Attributes:
+        value: 0 to 1, averaged over seconds; 0 where nobody is close to anybody.
+        tracks: Who is there, by track id.
+        place: Middle of the place, relative to the picture.
+    """
+
+    value: float = 0.0
+    tracks: tuple[int, ...] = ()
+    place: tuple[float, float] = (0.0, 0.0)
+
+
 LIVE = Link("live")
 CLEAR = View()

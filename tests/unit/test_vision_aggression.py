@@ -22,7 +22,7 @@ def walkers(step: int, jolts: float, seed: int = 0) -> np.ndarray:  # type: igno
     figures = np.random.default_rng(seed).integers(0, 255, (2, 60, 24, 3))
     picture = np.full((160, 160, 3), 110, np.uint8)
     for number, figure in enumerate(figures):
-        x, y = (rng.normal(0, jolts, 2) + (40 + 50 * number + step, 50)).astype(int)
+        x, y = (rng.normal(0, jolts, 2) + np.array([40 + 50 * number + step, 50])).astype(int)
         picture[y : y + 60, x : x + 24] = figure
     return picture
 

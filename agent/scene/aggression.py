@@ -1,0 +1,52 @@
+"""The event that people seem to attack each other: only when it looks so for seconds on end.
+
+How much it looks so is judged elsewhere. The event names who was there by track number and where in the picture; it
+is a reason for a person to look, never a verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from agent.config.rules import Aggression as Settings
+from agent.records import Body, Detail, Scalar
+from agent.scene.episode import Episode
+from agent.scene.rule import Moment, Setting, State
+
+MOST_NAMED: Final = 8
+"""Tracks named in one event; more are a brawl, whoever they are."""
+
+
+class Aggression:
+    """Watches one camera.
+
+    Args:
+        setting: Which.
+        state: What an earlier :meth:`state` gave.
+    """
+
+    def __init__(self, setting: Setting, state: Mapping[str, Any]) -> None:
+        self._wish = setting.camera.aggression
+        wish = self._wish or Settings()
+        self._episode = Episode(setting, "aggression", None, enter_s=wish.enter_s, leave_s=wish.leave_s, state=state)
+
+    def state(self) -> State:
+        """The open event."""
+        return self._episode.state()
+
+    def step(self, moment: Moment) -> list[Body]:
+        """Start, update or end the event."""
+        fight = moment.fight
+        if self._wish is None or fight is None:
+            return []
+        details: dict[str, Detail] | None = None
+        if fight.value >= self._wish.likeness:
+            named: list[Scalar] = list(fight.tracks[:MOST_NAMED])
+            details = {
+                "likeness": round(fight.value, 2),
+                "tracks": named,
+                "place": {"x": round(fight.place[0], 3), "y": round(fight.place[1], 3)},
+                "why": "violent movement of persons close to each other",
+            }
+        return list(self._episode.feed(moment.at, details, severity="alarm", confidence=min(1.0, fight.value)))
