@@ -125,7 +125,7 @@ def test_box_killed_in_a_state_counts_again_and_finishes_the_update(
     kill_in(state, 3, server, Path(shutil.copytree(fresh, tmp_path / "box")))
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("state", STATES)
 def test_box_killed_twenty_times_in_a_state_always_counts_again(
