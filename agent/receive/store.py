@@ -377,6 +377,4 @@ class SqliteStore:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise OutboxError(
-                f"{self.path}: can't be used ({error}); free some space and see who may write"
-            ) from error
+            raise OutboxError(f"{self.path}: can't be used ({error}); free some space and see who may write") from error
