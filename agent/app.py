@@ -184,6 +184,7 @@ class App:
                 model=model_ref(detector.description),
                 state=state.get(camera.name),
                 times=self.times,
+                machine=machine_boot(),
             )
             source = self._source(camera, secrets, loop=loop_files)
             undo.callback(source.close)

@@ -43,13 +43,21 @@ class CameraPipeline:
         model: The model whose detections it is given; it goes into the records.
         state: What :meth:`snapshot` said before a restart; ``None`` for a fresh start.
         times: Charged with what tracking and the scene take.
+        machine: An id of this start of the machine, for times on a clock that isn't set.
 
     Raises:
         ModelError: Aggression is watched for, and its model is missing or refused.
     """
 
     def __init__(
-        self, camera: Camera, *, device: str, model: ModelRef, state: str | None = None, times: StageTimes | None = None
+        self,
+        camera: Camera,
+        *,
+        device: str,
+        model: ModelRef,
+        state: str | None = None,
+        times: StageTimes | None = None,
+        machine: str = "",
     ) -> None:
         self.camera = camera
         self._tracker = Tracker()
@@ -57,7 +65,7 @@ class CameraPipeline:
         self._scuffles = None
         if camera.aggression is not None:
             self._scuffles = ScuffleWatch(AggressionModel(shipped("aggression.onnx")))
-        self._scene = Scene(camera, device=device, model=model, state=state)
+        self._scene = Scene(camera, device=device, model=model, state=state, machine=machine)
         self._times = times or StageTimes()
 
     def see(self, frame: Frame, detections: Detections) -> Seen:

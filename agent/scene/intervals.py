@@ -2,7 +2,8 @@
 
 A timetable is fed the moments at which frames were looked at and says which intervals are over. It promises that
 what it emits lines up end to start, over restarts too, except where the clock was set back by more than an hour:
-then the earlier times were wrong and a new series begins. It never looks at a clock of its own.
+then the earlier times were wrong and a new series begins. After a start of the machine on a clock that isn't set,
+a new series begins too; the time between is told as soon as the clock is set. It never looks at a clock of its own.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class Closed:
     Attributes:
         interval: From when to when.
         quality: How far to trust it.
-        watched_s: How long it was really looked at; with 0 nothing is known about it but that it passed.
+        watched_s: How long what is reported in it was really looked at; with 0 nothing is known about it but that
+            it passed.
     """
 
     interval: Interval
@@ -59,9 +61,10 @@ class Timetable:
     Args:
         interval_s: Length; divides an hour.
         state: What an earlier :meth:`state` gave, to go on from there.
+        machine: An id of this start of the machine: times on a clock that isn't set can be compared only within one.
     """
 
-    def __init__(self, interval_s: int, state: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, interval_s: int, state: Mapping[str, Any] | None = None, machine: str = "") -> None:
         self._length_s = interval_s
         self._start_s: float | None = None
         self._watched_s = 0.0
@@ -71,19 +74,44 @@ class Timetable:
         self._reasons: set[Reason] = {"starting"}
         self._last: Instant | None = None
         self._last_frame: Instant | None = None
+        self._machine = machine
+        self._from_elsewhere = False  # the series was begun by another start of the machine
+        self._synced: bool | None = None
+        self._offset_s: float | None = None  # UTC less monotonic time at the last look
+        self._due_s: float | None = None  # where what a trusted clock told ends, until it is set again
+        self._first_s = 0.0  # where the series began that goes on since, on the clock that isn't set
+        self._carried_s = 0.0  # watched before the open interval, for what is reported in it
         if state and state.get("start_s") is not None:
             self._start_s = float(state["start_s"])
             self._watched_s = float(state["watched_s"])
             self._frames = int(state["frames"])
             self._reasons |= set(state["reasons"])
+            self._from_elsewhere = state.get("machine") != machine
+            self._synced = bool(state.get("synced", True))
+            self._offset_s = state.get("offset_s")
+            self._due_s = state.get("due_s")
+            self._first_s = float(state.get("first_s", self._start_s))
+            self._carried_s = float(state.get("carried_s", 0.0))
 
     def state(self) -> dict[str, Any]:
         """What is needed to go on after a restart, as JSON values."""
         return {
             "start_s": self._start_s,
-            "watched_s": self._watched_s,
+            "watched_s": round(self._watched_s, 3),
             "frames": self._frames,
             "reasons": sorted(self._reasons, key=_ORDER.__getitem__),
+            "machine": self._machine,
+            "synced": self._synced is not False,
+            **({} if self._synced is not False else self._unset_state()),
+            **({"carried_s": round(self._carried_s, 3)} if self._carried_s else {}),
+        }
+
+    def _unset_state(self) -> dict[str, Any]:
+        """What is needed besides to go on when the clock is set: that may be in the next process."""
+        return {
+            "offset_s": None if self._offset_s is None else round(self._offset_s, 3),
+            "due_s": self._due_s,
+            "first_s": self._first_s,
         }
 
     def note(self, reason: Reason) -> None:
@@ -106,7 +134,7 @@ class Timetable:
         """The agent stops: everything up to now, the open interval cut short."""
         closed = self._advance(at, at.utc_s)
         start = self._opened()
-        end = math.floor(at.utc_s * 1000) / 1000
+        end = _floor_ms(at.utc_s)
         if end - start < 0.001:
             return closed
         self._reasons.add("stopping")
@@ -124,13 +152,13 @@ class Timetable:
 
     def _advance(self, at: Instant, until_s: float) -> list[Closed]:
         if self._start_s is None:
-            self._start_s = self._boundary(at.utc_s)
-        if self._last is not None and at.synced and not self._last.synced and abs(self._step(at)) > STEP_S:
-            return [self._clock_is_set(at)]
+            self._start_s = self._first_s = self._boundary(at.utc_s)
+        if (closed := self._follow_trust(at)) is not None:
+            return closed
         why: Reason = "starting" if self._last is None else "overloaded"
         if self._notice_step(at):
             why = "clock_stepped"
-        closed: list[Closed] = []
+        closed = []
         if self._start_s - at.utc_s > LONGEST_HOLD_S:
             closed.append(self._close(self._end()))
             self._open(self._boundary(at.utc_s))
@@ -147,20 +175,78 @@ class Timetable:
         last = self._last or at
         return (at.utc_s - last.utc_s) - (at.mono_s - last.mono_s)
 
-    def _clock_is_set(self, at: Instant) -> Closed:
+    def _follow_trust(self, at: Instant) -> list[Closed] | None:
+        """Note whether the clock can be trusted; returns what ended by its being set, ``None`` when it was not."""
+        was_synced = at.synced if self._synced is None else self._synced
+        from_elsewhere, self._from_elsewhere = self._from_elsewhere, False
+        offset_s = at.utc_s - at.mono_s
+        step_s = 0.0 if self._offset_s is None else offset_s - self._offset_s
+        self._synced, self._offset_s = at.synced, offset_s
+        if not at.synced:
+            self._distrust(at, was_synced=was_synced, from_elsewhere=from_elsewhere)
+            return None
+        due_s, self._due_s = self._due_s, None
+        if was_synced:
+            return None
+        if from_elsewhere:  # nobody can know when its last intervals really were
+            if due_s is not None:
+                self._reopen(due_s, "starting")
+            return None
+        if abs(step_s) <= STEP_S and due_s in (None, self._first_s):
+            return None
+        return self._clock_is_set(at, step_s, due_s)
+
+    def _distrust(self, at: Instant, *, was_synced: bool, from_elsewhere: bool) -> None:
+        """The clock is not set: begin a new series where that of before was on another clock."""
+        start_s = self._opened()
+        if was_synced:
+            self._due_s = self._first_s = start_s
+        if not from_elsewhere:
+            return
+        if self._due_s is not None or start_s - at.utc_s > LONGEST_HOLD_S:
+            self._reopen(_floor_ms(at.utc_s), "starting")
+        self._first_s = min(self._opened(), at.utc_s)
+
+    def _clock_is_set(self, at: Instant, step_s: float, due_s: float | None) -> list[Closed]:
         """A clock that could not be trusted now can: the open interval is cut, with its times moved to the new clock.
 
-        Records of before are moved in the same way when they are sent, so all of them still line up.
+        Records of this start of the machine are moved in the same way when they are sent, so all of them still line
+        up. What lies between them and the records of before, on a clock that was trusted, comes last: the open
+        interval must take what was counted.
         """
-        now_s = math.floor(at.utc_s * 1000) / 1000
-        self._start_s = min(self._opened() + self._step(at), now_s - 0.001)
+        now_s = _floor_ms(at.utc_s)
+        self._last = at
+        if due_s is not None and due_s >= now_s:  # told already, by a clock that was ahead: it is waited for
+            self._reopen(due_s, "clock_stepped")
+            return []
+        on_old_clock_s = at.utc_s - step_s
+        first_s = round(self._first_s + step_s, 3)
+        start_s = self._opened() + step_s if self._opened() <= on_old_clock_s else first_s
+        self._start_s = min(max(round(start_s, 3), due_s or start_s), now_s - 0.001)
         self._reasons |= {"clock_stepped"}
         self._partial = True
-        closed = self._close(now_s)
+        closed = [self._close(now_s)]
+        if due_s is not None and first_s > due_s:
+            closed.extend(self._unseen(due_s, first_s, "clock_stepped" if due_s == self._first_s else "starting"))
         self._open(now_s)
         self._begin_late("clock_stepped")
-        self._last = at
         return closed
+
+    def _unseen(self, start_s: float, end_s: float, why: Reason) -> list[Closed]:
+        """The intervals of a time that doesn't begin or end on their boundaries."""
+        head_s = min(end_s, -self._boundary(-start_s))
+        tail_s = max(head_s, self._boundary(end_s))
+        quality = Quality(valid=False, watched=0.0, reasons=(why,))
+        cut = [(start, end) for start, end in ((start_s, head_s), (tail_s, end_s)) if start < end]
+        parts = [Closed(Interval(start=start, end=end, partial=True), quality, 0.0) for start, end in cut]
+        return sorted([*parts, *self._missed(head_s, tail_s, {why})], key=lambda each: each.interval.start)
+
+    def _reopen(self, start_s: float, why: Reason) -> None:
+        """Go on at another time with what the open interval holds."""
+        carried_s = self._carried_s + self._watched_s
+        self._open(start_s)
+        self._carried_s = carried_s
+        self._begin_late(why)
 
     def _notice_step(self, at: Instant) -> bool:
         if self._last is None:
@@ -207,7 +293,7 @@ class Timetable:
 
     def _open(self, start_s: float) -> None:
         self._start_s = start_s
-        self._watched_s = 0.0
+        self._watched_s = self._carried_s = 0.0
         self._frames = 0
         self._stepped_s = 0.0
         self._partial = False
@@ -246,7 +332,13 @@ class Timetable:
             detect_fps=None if fps is None else round(fps, 2),
             reasons=_in_order(reasons),
         )
-        return Closed(Interval(start=start_s, end=end_s, partial=self._partial), quality, self._watched_s)
+        return Closed(
+            Interval(start=start_s, end=end_s, partial=self._partial), quality, self._watched_s + self._carried_s
+        )
+
+
+def _floor_ms(utc_s: float) -> float:
+    return math.floor(utc_s * 1000) / 1000
 
 
 def _in_order(reasons: set[Reason]) -> tuple[Reason, ...]:

@@ -45,6 +45,7 @@ class Scene:
         device: The box's name; event ids are made of it.
         model: The model behind the detections, named in every record.
         state: What an earlier :meth:`snapshot` gave; ``None`` for a camera seen for the first time.
+        machine: An id of this start of the machine, within which times on a clock that isn't set can be compared.
 
     Raises:
         ConfigError: The camera's ground can't be a road, or a line names no known road type.
@@ -57,6 +58,7 @@ class Scene:
         device: str,
         model: ModelRef | None,
         state: str | None = None,
+        machine: str = "",
     ) -> None:
         kept = _read(state)
         self._camera = camera
@@ -71,7 +73,7 @@ class Scene:
         )
         self._ledger = Ledger(camera, as_state(kept.get("open")))
         tables = as_state(kept.get("intervals"))
-        self._timetables = {length: Timetable(length, as_state(tables.get(str(length)))) for length in lengths}
+        self._timetables = {length: Timetable(length, as_state(tables.get(str(length))), machine) for length in lengths}
         self._rules: dict[str, Rule] = build_rules(Setting(device, camera), as_state(kept.get("rules")))
 
     def update(

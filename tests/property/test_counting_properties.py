@@ -6,10 +6,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.clock import Instant
+from agent.records import Interval
 from agent.scene.crossing import Crossing, CrossingWatch
 from agent.scene.intervals import Timetable
 from agent.scene.roster import Roster
-from tests.fakes.clock import ManualClock
+from tests.fakes.clock import START_UTC_S, ManualClock
 from tests.fakes.walkers import SIZE, film, instant, path, tracks
 
 LINE = ((100.0, 240.0), (540.0, 260.0))
@@ -147,3 +149,63 @@ def test_intervals_line_up_whatever_happens(story: list[tuple[str, float]], leng
         assert (
             each.quality.valid or each.quality.reasons or each.quality.watched < 0.9 or each.quality.detect_fps is None
         )
+
+
+class Street:
+    """A box through starts of the machine: true time, what its clock makes of it, and the intervals on the wire."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self.true_s, self.mono_s, self.error_s, self.boots = START_UTC_S + 7.0, 30.0, 0.0, 1
+        self.synced = True
+        self.table = Timetable(length, machine="1")
+        self.sure: list[Interval] = []
+        self.unsure: list[Interval] = []
+
+    def go(self, what: str, amount: float) -> None:
+        if what == "boot":
+            self.boots += 1
+            self.true_s += 40.0 + abs(amount)
+            self.mono_s, self.synced, self.error_s = 30.0, False, amount
+            self.unsure = []  # nobody will ever know when those were
+        elif what == "set":
+            self._set()
+        elif what == "doubt" and self.synced:  # and stepped forward: time that was trusted never goes backwards
+            self.synced, self.error_s = False, -abs(amount)
+            self.true_s += abs(amount)
+        if what in ("boot", "restart"):
+            self.table = Timetable(self.length, self.table.state(), machine=str(self.boots))
+        self._look(what, abs(amount) % 30 if what in ("tick", "set", "cut") else 0.1)
+
+    def _set(self) -> None:
+        self.synced = True
+        moved = [Interval(start=one.start - self.error_s, end=one.end - self.error_s) for one in self.unsure]
+        self.sure += moved
+        self.unsure, self.error_s = [], 0.0
+
+    def _look(self, what: str, after_s: float) -> None:
+        self.true_s, self.mono_s = self.true_s + after_s, self.mono_s + after_s
+        at = Instant(self.mono_s, self.true_s + self.error_s, self.synced)
+        closed = self.table.cut(at) if what == "cut" else self.table.tick(at) if what == "tick" else self.table.see(at)
+        (self.sure if self.synced else self.unsure).extend(each.interval for each in closed)
+
+
+turns = st.tuples(
+    st.sampled_from(("frame", "tick", "tick", "cut", "restart", "boot", "set", "doubt")), st.floats(-9000.0, 9000.0)
+)
+
+
+@given(st.lists(turns, max_size=60), st.sampled_from([10, 60, 300]))
+@settings(deadline=None, max_examples=150)
+def test_intervals_on_a_clock_that_was_set_tile_the_time_over_boots_on_wrong_clocks(
+    story: list[tuple[str, float]], length: int
+) -> None:
+    street = Street(length)
+    for what, amount in [("frame", 0.0), *story, ("set", 0.0), *[("frame", 0.0), ("tick", 29.0)] * 12]:
+        street.go(what, amount)
+    told = sorted(street.sure, key=lambda one: one.start)
+    assert told[0].start == START_UTC_S // length * length
+    assert all(one.end > one.start for one in told)
+    for before, after in itertools.pairwise(told):
+        assert abs(before.end - after.start) < 0.003
+    assert street.true_s - told[-1].end < length + 3

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
 import pytest
 
+from agent.clock import Instant
 from agent.config.schema import Camera
 from agent.errors import ConfigError
 from agent.records import CountBody, ModelRef, Record, dump
@@ -74,6 +76,19 @@ def test_given_a_stop_and_a_start_then_cumulative_goes_on_and_nothing_is_counted
     second = counts(again.stop(instant(25)))
     assert [(body.volume, body.cumulative) for body in (*first, *second)] == [(1, 1), (0, 0), (1, 2), (0, 0)]
     assert first[0].interval.end == second[0].interval.start
+
+
+def test_given_another_start_of_the_machine_on_a_wrong_clock_then_the_time_away_is_told_once_it_is_set() -> None:
+    camera = Camera.model_validate(CAMERA)
+    watcher = Scene(camera, device="box", model=MODEL, machine="first")
+    records = [*drive(watcher, 1, 0.0), *watcher.stop(instant(5))]
+    again = Scene(camera, device="box", model=MODEL, state=watcher.snapshot(), machine="second")
+    wrong = Instant(mono_s=30.0, utc_s=instant(905).utc_s - 2580, synced=False)
+    assert again.tick(wrong, Link("live")) == []
+    records += again.tick(Instant(mono_s=50.0, utc_s=instant(925).utc_s), Link("live"))
+    times = sorted((body.interval.start, body.interval.end) for body in counts(records) if body.direction == "a_to_b")
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(times))
+    assert (times[0][0], times[-1][1]) == (instant(0).utc_s, instant(925).utc_s)
 
 
 @pytest.mark.parametrize("state", ["", "no json", "[]", '{"version": 99}', '{"version": 1, "rules": 3}'])
