@@ -109,6 +109,17 @@ class Lines:
             }
         return kept
 
+    def crossed(self) -> dict[tuple[str, Direction], int]:
+        """How many of the classes it counts crossed each line in each direction, those of the open interval too."""
+        totals = {}
+        for line in self._lines:
+            for way in DIRECTIONS:
+                tally = self._tallies[line.name, way]
+                found = tally.by_class(self._roster)
+                counted = sum(found[name] for name in _ordered(line.classes))
+                totals[line.name, DIRECTIONS[way]] = tally.cumulative + counted
+        return totals
+
     def step(self, moment: Moment) -> list[Body]:
         """Report the intervals that ended, then count what crosses."""
         bodies: list[Body] = []

@@ -26,6 +26,7 @@ from agent.records import (
 )
 from agent.scene.intervals import Closed, Timetable
 from agent.scene.ledger import Ledger
+from agent.scene.lines import Lines
 from agent.scene.roster import Roster, Sight, as_state
 from agent.scene.rule import Moment, Rule, Setting
 from agent.scene.rules import build_rules
@@ -126,11 +127,11 @@ class Scene:
 
     def crossed(self) -> dict[tuple[str, Direction], int]:
         """How many crossed each line in each direction so far: for showing, never for sending."""
-        lines = self._rules["lines"].state() if "lines" in self._rules else {}
         return {
-            (name, way): tally["cumulative"] + sum(tally["open"].values())
-            for name, kept in lines.items()
-            for way, tally in kept.items()
+            key: total
+            for rule in self._rules.values()
+            if isinstance(rule, Lines)
+            for key, total in rule.crossed().items()
         }
 
     def _look(self, link: Link, view: View | None) -> None:

@@ -177,3 +177,13 @@ def test_crossed_tells_the_counts_so_far() -> None:
     drive(watcher, 1, 0.0)
     watcher.stop(instant(3))
     assert watcher.crossed() == {("main", "a_to_b"): 1, ("main", "b_to_a"): 0}
+
+
+def test_given_a_line_for_persons_only_then_a_car_over_it_is_not_shown_either() -> None:
+    persons = {"name": "walk", "points": [(100, 240), (540, 240)], "classes": ["person"]}
+    watcher = scene(lines=[*CAMERA["lines"], persons])
+    drive(watcher, 1, 0.0)
+    shown = watcher.crossed()
+    assert (shown["main", "a_to_b"], shown["walk", "a_to_b"]) == (1, 0)
+    watcher.stop(instant(3))
+    assert watcher.crossed() == shown
