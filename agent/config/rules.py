@@ -121,7 +121,7 @@ class Aggression(RulePart):
 
     likeness: Annotated[
         float, Field(gt=0.5, lt=1, description="So much it must look like a fight, 0 to 1, averaged over two seconds.")
-    ] = 0.9
+    ] = 0.8
     enter_s: Annotated[Seconds, Field(description="… for so long.")] = 3
     leave_s: Seconds = 5
 

@@ -19,6 +19,8 @@ CLOSE: Final = 0.35
 """Persons are close when the gap between their boxes is no more than this share of their mean height."""
 LEAST_HEIGHT_PX: Final = 32
 """Smaller persons are too small to judge."""
+WALKS: Final = 0.5
+"""Who moves on by more than this share of the own height each second walks past, and is left out."""
 MOST_GROUPS: Final = 2
 MARGIN: Final = 1.3
 """A crop's side, in sides of the group."""
@@ -116,7 +118,9 @@ class ScuffleWatch:
 def _groups(tracks: Tracks) -> list[tuple[Floats, tuple[int, ...]]]:
     """Persons close to each other: the box around them and their ids, the largest group first."""
     heights = tracks.boxes[:, 3] - tracks.boxes[:, 1]
-    rows: Ints = ((tracks.classes == RoadUser.PERSON) & (heights >= LEAST_HEIGHT_PX) & tracks.observed).nonzero()[0]
+    stays = np.hypot(*tracks.velocities.T) <= WALKS * heights
+    judged = (tracks.classes == RoadUser.PERSON) & (heights >= LEAST_HEIGHT_PX) & tracks.observed & stays
+    rows: Ints = judged.nonzero()[0]
     boxes, heights = tracks.boxes[rows], heights[rows]
     gap_x = np.maximum(boxes[:, None, 0], boxes[None, :, 0]) - np.minimum(boxes[:, None, 2], boxes[None, :, 2])
     gap_y = np.maximum(boxes[:, None, 1], boxes[None, :, 1]) - np.minimum(boxes[:, None, 3], boxes[None, :, 3])

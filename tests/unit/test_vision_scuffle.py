@@ -59,8 +59,9 @@ def test_given_wild_motion_then_it_looks_more_like_a_fight_than_standing() -> No
         [person(1, 300, height=20), person(2, 310, height=20)],
         [person(1, 300), Body(2, (330.0, 300.0), 40, 100, RoadUser.CAR)],
         [person(1, 300), person(2, 330, y=100.0)],
+        [Body(n, (300.0 + 40 * n, 300.0), 40, 100, RoadUser.PERSON, velocity=(80.0, 0.0)) for n in (1, 2)],
     ],
-    ids=["alone", "apart", "too-small", "car", "behind"],
+    ids=["alone", "apart", "too-small", "car", "behind", "walking-past"],
 )
 def test_given_nobody_close_to_anybody_then_nothing_is_judged(bodies: list[Body]) -> None:
     assert watched(bodies) == []
