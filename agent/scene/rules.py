@@ -66,8 +66,7 @@ def _lines(parts: Parts, state: Mapping[str, Any]) -> Rule:
 
 
 def _zones(parts: Parts, state: Mapping[str, Any]) -> Rule:
-    del state  # who was in a zone before a restart is not known after it
-    return Zones(parts.setting, places=parts.places, table=parts.table(None))
+    return Zones(parts.setting, places=parts.places, table=parts.table(None), state=state)
 
 
 def _congestion(parts: Parts, state: Mapping[str, Any]) -> Rule:

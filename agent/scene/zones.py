@@ -2,11 +2,13 @@
 
 One record per zone and interval. Somebody is in a zone when its ground point is, with a little hysteresis at the
 edge. Whoever comes into being in a zone has entered it, and whoever vanishes there has left, so that the numbers add
-up. ``dwell_s`` is of those who left during the interval; ``origins`` counts each road user once per zone.
+up. ``dwell_s`` is of those who left during the interval; ``origins`` counts each road user once per zone. What the
+open interval holds survives a restart; whoever stands there then has left without a dwell, and comes anew.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,7 +21,7 @@ from agent.scene.geometry import Array, Mask
 from agent.scene.intervals import LONGEST_GAP_S, Closed
 from agent.scene.pcu import PcuTable
 from agent.scene.places import Places
-from agent.scene.roster import Columns, Sight
+from agent.scene.roster import Columns, Sight, as_state
 from agent.scene.rule import Moment, Setting, State
 from agent.values import CLASS_NAMES, RoadUser
 
@@ -38,8 +40,56 @@ class _Book:
     most: int = 0
     entered: int = 0
     left: int = 0
-    dwells_s: list[float] = field(default_factory=list)
+    dwells: int = 0
+    dwelt_s: float = 0.0
+    longest_s: float = 0.0
     origins: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def restored(cls, kept: Mapping[str, Any]) -> _Book:
+        """Go on with what :meth:`state` gave."""
+        seconds = as_state(kept.get("seconds"))
+        return cls(
+            seconds=np.array([float(seconds.get(name, 0.0)) for name in CLASS_NAMES]),
+            most=int(kept.get("most", 0)),
+            entered=int(kept.get("entered", 0)),
+            left=int(kept.get("left", 0)),
+            dwells=int(kept.get("dwells", 0)),
+            dwelt_s=float(kept.get("dwelt_s", 0.0)),
+            longest_s=float(kept.get("longest_s", 0.0)),
+            origins={str(name): int(count) for name, count in as_state(kept.get("origins")).items()},
+        )
+
+    def state(self, inside: int) -> State:
+        """What it holds, in a size that no crowd lets grow; empty when it holds nothing.
+
+        Who is inside is not known after a restart: they are let go without a dwell, so that the numbers add up.
+        """
+        seconds = {name: round(float(of), 3) for name, of in zip(CLASS_NAMES, self.seconds, strict=True) if of > 0}
+        every: State = {
+            "seconds": seconds,
+            "most": self.most,
+            "entered": self.entered,
+            "left": self.left + inside,
+            "dwells": self.dwells,
+            "dwelt_s": round(self.dwelt_s, 3),
+            "longest_s": round(self.longest_s, 3),
+            "origins": dict(self.origins),
+        }
+        return {key: value for key, value in every.items() if value}
+
+    def leave(self, after_s: float) -> None:
+        """Somebody left who had come so long ago."""
+        self.left += 1
+        self.dwells += 1
+        self.dwelt_s += max(0.0, after_s)
+        self.longest_s = max(self.longest_s, after_s)
+
+    def dwell(self) -> Spread | None:
+        """How long those stayed who left."""
+        if not self.dwells:
+            return None
+        return Spread(mean=round(self.dwelt_s / self.dwells, 3), max=round(self.longest_s, 3), n=self.dwells)
 
 
 class Zones:
@@ -49,13 +99,14 @@ class Zones:
         setting: Where they are.
         places: Who is in which.
         table: PCU factors for the level of service.
+        state: What an earlier :meth:`state` gave.
     """
 
-    def __init__(self, setting: Setting, *, places: Places, table: PcuTable) -> None:
+    def __init__(self, setting: Setting, *, places: Places, table: PcuTable, state: Mapping[str, Any]) -> None:
         self._zones = setting.camera.zones
         self._places = places
         self._table = table
-        self._books = [_Book() for _ in self._zones]
+        self._books = [_Book.restored(as_state(state.get(zone.name))) for zone in self._zones]
         self._size = (1, 1)
         self._wanted = np.array(
             [[zone.classes is None or name in zone.classes for name in CLASS_NAMES] for zone in self._zones], np.bool_
@@ -70,8 +121,14 @@ class Zones:
         )
 
     def state(self) -> State:
-        """Nothing: who was in a zone before a restart is not known after it."""
-        return {}
+        """What the open interval of each zone holds."""
+        kept = {}
+        category = self._columns["category"]
+        inside = (self._columns["member"] & self._wanted[:, category].T).sum(axis=0).tolist()
+        for zone, book, count in zip(self._zones, self._books, inside, strict=True):
+            if book_state := book.state(count):
+                kept[zone.name] = book_state
+        return kept
 
     def step(self, moment: Moment) -> list[Body]:
         """Report the intervals that ended, then see who is where."""
@@ -100,9 +157,7 @@ class Zones:
         columns = self._columns
         members = columns["member"][slots] & self._wanted[:, columns["category"][slots]].T
         for row, zone in np.argwhere(members).tolist():
-            book = self._books[zone]
-            book.left += 1
-            book.dwells_s.append(max(0.0, float(when_s[row] - columns["since_s"][slots[row], zone])))
+            self._books[zone].leave(float(when_s[row] - columns["since_s"][slots[row], zone]))
 
     def _come_and_go(self, sight: Sight) -> None:
         if not len(sight.ids):
@@ -128,8 +183,7 @@ class Zones:
                 book.entered += int(wanted)
                 self._arrive(zone, slot, wanted=bool(wanted))
             elif wanted:
-                book.left += 1
-                book.dwells_s.append(max(0.0, now_s - float(columns["since_s"][slot, zone])))
+                book.leave(now_s - float(columns["since_s"][slot, zone]))
             columns["member"][slot, zone] = came
 
     def _arrive(self, zone: int, slot: int, *, wanted: bool) -> None:
@@ -172,7 +226,7 @@ class Zones:
             by_class=by_class,
             entered=book.entered,
             left=book.left,
-            dwell_s=_dwell(book.dwells_s),
+            dwell_s=book.dwell(),
             density_per_km=per_km,
             density_per_m2=per_m2,
             level_of_service=level,
@@ -197,9 +251,3 @@ class Zones:
         units = sum(self._table.factors.get(user.label, 0.0) * mean[user] for user in RoadUser)  # type: ignore[call-overload]
         level = service.of_vehicles(units / km / zone.lanes)
         return round(per_km, 2), (round(per_m2, 4) if self._wanted[index, RoadUser.PERSON] else None), level
-
-
-def _dwell(values: list[float]) -> Spread | None:
-    if not values:
-        return None
-    return Spread(mean=round(float(np.mean(values)), 3), max=round(max(values), 3), n=len(values))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -173,3 +174,54 @@ def test_level_of_vehicles(per_km: float, level: str) -> None:
 @pytest.mark.parametrize(("per_m2", "level"), [(0, "A"), (1 / 5.6, "A"), (0.2, "B"), (0.5, "D"), (1.3, "E"), (2, "F")])
 def test_level_of_walkers(per_m2: float, level: str) -> None:
     assert service.of_walkers(per_m2) == level
+
+
+def killed_and_back(before: Sequence[Sequence[Body]], after: Sequence[Sequence[Body]], *zones: dict[str, Any]) -> Any:
+    """Seen until a kill, and seen again from 33 s on; the first interval of each zone."""
+    watcher = scene(*zones)
+    for seen, at in film(before):
+        watcher.update(seen, at, SIZE)
+    state = json.loads(watcher.snapshot())["rules"]["zones"]
+    camera = Camera.model_validate({"name": "cam", "source": "x", "frame_size": SIZE, "zones": zones})
+    again = Scene(camera, device="box", model=None, state=watcher.snapshot())
+    assert json.loads(again.snapshot())["rules"]["zones"].keys() == state.keys()
+    records: list[Record] = []
+    for seen, at in film(after, from_s=33.0):
+        records += again.update(seen, at, SIZE)
+    return bodies(records)[: len(zones)]
+
+
+def test_given_a_kill_in_the_middle_of_an_interval_then_its_numbers_are_of_both_halves() -> None:
+    standing = [(300.0, 250.0)]
+    (zone,) = killed_and_back(path(1, standing * 301), path(1, standing * 280), SQUARE)
+    assert zone.quality.valid
+    assert zone.present.mean == pytest.approx(1.0, abs=0.01)
+    assert zone.present.max == 1
+    assert zone.by_class["car"] == zone.present.mean
+    assert (zone.entered, zone.left, zone.dwell_s) == (2, 1, None)
+
+
+def test_given_a_kill_then_dwells_and_origins_of_before_are_told() -> None:
+    walk = straight((300, 50), (300, 250), 20) + straight((300, 250), (300, 450), 20)
+    standing = [(300.0, 250.0)]
+    north, square = killed_and_back(path(1, walk) + [[]] * 260, path(2, standing * 280), NORTH, SQUARE)
+    assert square.origins == {"north": 1}
+    assert (north.entered, north.left) == (1, 1)
+    assert (square.entered, square.left) == (2, 1)
+    assert square.dwell_s.n == 1
+    assert square.dwell_s.mean == square.dwell_s.max == pytest.approx(1.9, abs=0.3)
+
+
+def test_given_nobody_came_then_a_zone_has_nothing_to_remember() -> None:
+    watcher = scene(SQUARE)
+    for seen, at in film([[]] * 20):
+        watcher.update(seen, at, SIZE)
+    assert json.loads(watcher.snapshot())["rules"]["zones"] == {}
+
+
+def test_given_a_crowd_comes_and_goes_then_what_a_zone_remembers_stays_small() -> None:
+    watcher = scene(SQUARE)
+    frames = [[Body(number * 40 + one, (210.0 + one * 4, 250.0)) for one in range(40)] for number in range(30)]
+    for seen, at in film(frames):
+        watcher.update(seen, at, SIZE)
+    assert len(json.dumps(json.loads(watcher.snapshot())["rules"]["zones"])) < 200
