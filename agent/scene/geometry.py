@@ -139,12 +139,6 @@ def area(polygon: ArrayLike) -> float:
     return abs(signed_area(polygon))
 
 
-def centroid(polygon: ArrayLike) -> tuple[float, float]:
-    """The mean of the corners."""
-    x, y = points(polygon).mean(axis=0)
-    return float(x), float(y)
-
-
 def segments_touch(first: tuple[ArrayLike, ArrayLike], second: tuple[ArrayLike, ArrayLike]) -> bool:
     """Whether two segments share any point, overlap on one line included."""
     a0, a1 = (np.asarray(end, np.float64) for end in first)

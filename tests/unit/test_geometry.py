@@ -67,11 +67,10 @@ def test_boundary_distance_is_to_the_nearest_edge() -> None:
     assert geometry.boundary_distance(geometry.points([(5, 1), (9, 5), (13, 14)]), SQUARE).tolist() == [1.0, 1.0, 5.0]
 
 
-def test_area_and_its_sign_and_the_centroid() -> None:
+def test_area_and_its_sign() -> None:
     assert geometry.signed_area(SQUARE) == 100.0
     assert geometry.signed_area(SQUARE[::-1]) == -100.0
     assert geometry.area(SQUARE[::-1]) == 100.0
-    assert geometry.centroid(SQUARE) == (5.0, 5.0)
     assert geometry.length((0, 0), (3, 4)) == 5.0
 
 
