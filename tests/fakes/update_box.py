@@ -189,13 +189,19 @@ def main() -> None:
     parser.add_argument("--watch", type=float, default=4.0, help="seconds of watch after a commit")
     parser.add_argument("--slowly", type=float, default=5_000_000, help="bytes per second of downloads")
     args = parser.parse_args()
+    lock = threading.Lock()  # two threads must not mix their lines
+
+    def tell(line: str) -> None:
+        with lock:
+            print(line, flush=True)
+
     pace = Pace(bytes_per_s=args.slowly, watch_s=args.watch)
-    box = BoxProcess(args.folder, args.url, pace=pace, tell=lambda line: print(line, flush=True))
+    box = BoxProcess(args.folder, args.url, pace=pace, tell=tell)
     box.counting.crash, box.counting.blind = args.crash, args.blind
     box.start()
     while True:
         time.sleep(0.5)
-        print(f"frames {box.counting.frames}", flush=True)
+        tell(f"frames {box.counting.frames}")
 
 
 if __name__ == "__main__":
