@@ -287,6 +287,7 @@ class Link:
         self._lanes: Lanes | None = None
         self._refused_in_row = 0
         self._has_complained = False
+        self._is_too_large = False  # a record that this broker doesn't take is kept for the next connection
         self._patience_s = self._timing.resend_s
         self._answered_s = time.monotonic()
 
@@ -383,6 +384,7 @@ class Link:
         payload = encode_row(row, self._device, Setting(self._clock.now(), self._machine), backfill=outgoing.backfill)
         limit = connection.max_packet_bytes
         if limit is not None and len(payload) + _PACKET_ROOM_BYTES > limit:
+            self._is_too_large = True
             self._complain(f"takes packets of {limit} bytes only; raise its limit to 64 kB")
             return
         mid = connection.publish(record_topic(self._device, row.camera, row.kind), payload)
@@ -410,7 +412,7 @@ class Link:
         if not self._is_application:
             self._settler.done(seq)
         self._refused_in_row = 0
-        if self._complaint is not None and not self._deferred:
+        if self._complaint is not None and not self._deferred and not self._is_too_large:
             self._rounds = 0
             self._complaint = None
             with self._mutex:
