@@ -171,8 +171,9 @@ class Street:
         elif what == "set":
             self._set()
         elif what == "doubt" and self.synced:  # and stepped forward: time that was trusted never goes backwards
-            self.synced, self.error_s = False, -abs(amount)
-            self.true_s += abs(amount)
+            step_s = 1.5 + abs(amount)  # less is a correction, for which nothing is cut
+            self.synced, self.error_s = False, -step_s
+            self.true_s += step_s
         if what in ("boot", "restart"):
             self.table = Timetable(self.length, self.table.state(), machine=str(self.boots))
         self._look(what, abs(amount) % 30 if what in ("tick", "set", "cut") else 0.1)
