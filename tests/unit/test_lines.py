@@ -318,3 +318,14 @@ def test_footprints_over_tells_a_slanted_line_from_its_bounding_box() -> None:
     )
     lines = np.array([[[0.0, 0.0], [100.0, 100.0]]])
     assert footprints_over(boxes, lines)[:, 0].tolist() == [True, False, True, False]
+
+
+def test_given_it_drives_out_of_the_picture_before_a_line_at_its_edge_then_nothing() -> None:
+    edge = {"name": "edge", "points": [(630, 100), (630, 400)]}
+    leaving = straight((300, 250), (619, 250), 30)
+    assert volumes(run(scene(edge), path(1, leaving) + [[]] * 50), "edge") == (0, 0)
+
+
+def test_given_two_vanish_at_two_places_right_before_the_line_then_both_count() -> None:
+    walks = [path(track, straight((x, 100), (x, 236), frames)) for track, x, frames in ((1, 200, 30), (2, 440, 34))]
+    assert volumes(run(scene(), [*together(*walks), *[[]] * 50])) == (2, 0)
