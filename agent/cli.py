@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Final
 
 from agent.config.redact import redact
@@ -58,10 +59,23 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
         own = commands.add_parser(command.name, help=command.summary, description=f"Kentongan: {command.summary}.")
         own.add_argument("-v", "--verbose", action="count", default=0, help="say more in the log; twice for everything")
         if command.name == chosen:
-            module = importlib.import_module(command.module)
+            module = _module_of(command)
             module.configure(own)
             own.set_defaults(execute=module.execute)
     return parser
+
+
+def _module_of(command: Command) -> ModuleType:
+    """The module of a command; one whose extra is not installed gets a sentence."""
+    try:
+        return importlib.import_module(command.module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "agent":
+            raise
+        raise KentonganError(
+            f"`kentongan {command.name}` needs the package {error.name}, which is an extra; "
+            "install them all in the clone: .venv/bin/pip install '.[demo,report,models,update]'"
+        ) from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,9 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in words if not word.startswith("-")), None)
-    args = build_parser(chosen).parse_args(words)
-    set_up_logging(args.verbose)
     try:
+        args = build_parser(chosen).parse_args(words)
+        set_up_logging(args.verbose)
         code: int = args.execute(args)
         sys.stdout.flush()
     except KentonganError as error:

@@ -12,7 +12,7 @@ import numpy as np
 
 from agent.clock import Instant
 from agent.config.schema import Camera
-from agent.ops.assets import shipped
+from agent.ops.assets import AGGRESSION_MODEL, shipped
 from agent.records import Direction, ModelRef, Record
 from agent.scene import Link, Scene
 from agent.scene.values import Likeness, View
@@ -64,7 +64,7 @@ class CameraPipeline:
         self._judge = TamperJudge() if camera.tamper.enabled else None
         self._scuffles = None
         if camera.aggression is not None:
-            self._scuffles = ScuffleWatch(AggressionModel(shipped("aggression.onnx")))
+            self._scuffles = ScuffleWatch(AggressionModel(shipped(AGGRESSION_MODEL)))
         self._scene = Scene(camera, device=device, model=model, state=state, machine=machine)
         self._times = times or StageTimes()
 

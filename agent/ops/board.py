@@ -163,16 +163,21 @@ def _quality(body: CountBody | ZoneBody) -> Text:
     return Text(words, style="green" if quality.valid else "red")
 
 
+def _doubt(body: CountBody | ZoneBody) -> str:
+    """Why a number should not be used, where it should not."""
+    return "" if body.quality.valid else f" (not valid: {', '.join(body.quality.reasons) or 'watched too little'})"
+
+
 def _said(body: CountBody | ZoneBody | EventBody | GapBody) -> str:
     """One record in a few words."""
     match body:
         case CountBody():
             classes = ", ".join(f"{name} {n}" for name, n in (body.by_class or {}).items() if n) or "none"
             counted = classes if body.volume is not None else "not watched"
-            return f"count {body.line} {body.direction} {utc_text(body.interval.start)[11:19]}: {counted}"
+            return f"count {body.line} {body.direction} {utc_text(body.interval.start)[11:19]}: {counted}{_doubt(body)}"
         case ZoneBody():
             present = "not watched" if body.present is None else f"{body.present.mean:.1f} present on average"
-            return f"zone {body.zone} {utc_text(body.interval.start)[11:19]}: {present}"
+            return f"zone {body.zone} {utc_text(body.interval.start)[11:19]}: {present}{_doubt(body)}"
         case EventBody():
             return f"event {body.kind} {body.phase} {body.where or ''}".rstrip()
         case GapBody():

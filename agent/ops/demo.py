@@ -38,7 +38,9 @@ def execute(args: argparse.Namespace) -> int:
     console = Console(stderr=True)
     clip = own_clip(args.source) if args.source else demo_clip(console.print)
     console.print(f"[bold]Kentongan demo[/bold]: playing {escape(clip.says)}.")
-    console.print("Counts appear when the first whole interval of 10 seconds has ended. Stop with Ctrl-C.")
+    console.print(
+        "Counts come every ten seconds on the clock; the first and the last interval are cut short. Stop with Ctrl-C."
+    )
     with tempfile.TemporaryDirectory(prefix="kentongan-demo-") as folder, contextlib.ExitStack() as stack:
         broker = EmbeddedBroker()
         stack.callback(broker.close)

@@ -30,7 +30,9 @@ class EmbeddedBroker:
         try:
             from amqtt.broker import Broker  # noqa: PLC0415 - an extra, needed only here
         except ImportError as error:
-            raise KentonganError("the demo's own broker needs amqtt: pip install 'kentongan[demo]'") from error
+            raise KentonganError(
+                "the demo's own broker needs amqtt: in the clone, .venv/bin/pip install '.[demo]'"
+            ) from error
         logging.getLogger("amqtt").setLevel(logging.ERROR)
         logging.getLogger("transitions").setLevel(logging.ERROR)
         self.port = _free_port()

@@ -22,7 +22,7 @@ from agent.evaluate.dataset import Dataset, open_dataset
 from agent.evaluate.evaluation import Verdict, judge, look_at
 from agent.evaluate.latency import RUNS, measure
 from agent.evaluate.pictures import draw_curves, draw_misses
-from agent.ops.assets import default_model, model_folders
+from agent.ops.assets import AGGRESSION_MODEL, default_model, model_folders
 from agent.ops.model_writing import write_described
 from agent.ops.quantize import quantize
 from agent.vision.describe import ForeignModel
@@ -102,8 +102,14 @@ def _list(args: argparse.Namespace) -> int:
     rest = (Column(name, overflow="fold") for name in ("name", "version", "family", "input", "MB", "sha256"))
     table = Table(Column("file", no_wrap=True), *rest)
     default, refused = default_model(), []
+    for folder in args.folder:
+        if not folder.is_dir():
+            raise ModelError(f"there is no folder {folder}; name one that holds .onnx files")
     for folder in (*model_folders(), *args.folder):
         for path in sorted(folder.glob("*.onnx")):
+            if path.name == AGGRESSION_MODEL:
+                table.add_row(path.name, "aggression", "", "clip", "", f"{path.stat().st_size / 1e6:.1f}", "")
+                continue
             try:
                 model = read_model(path)
             except ModelError as error:

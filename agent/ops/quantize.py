@@ -55,7 +55,9 @@ def quantize(
         from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static  # noqa: PLC0415
         from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: PLC0415 - an extra, as above
     except ImportError as error:
-        raise KentonganError("quantising needs more packages: pip install 'kentongan[models]'") from error
+        raise KentonganError(
+            "quantising needs more packages: in the clone, .venv/bin/pip install '.[models]'"
+        ) from error
     judged = read_model(model, foreign)
     reader = _Calibration(judged.description, judged.outline.inputs[0].name, list(_pictures(frames, count)))
     with tempfile.TemporaryDirectory() as name:

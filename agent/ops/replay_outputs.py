@@ -144,7 +144,7 @@ def plot_counts(path: Path, camera: Camera, records: Sequence[Record], picture: 
         from matplotlib.figure import Figure  # noqa: PLC0415 - as above
         from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - as above
     except ImportError as error:
-        raise KentonganError("plots need matplotlib: pip install 'kentongan[report]'") from error
+        raise KentonganError("plots need matplotlib: in the clone, .venv/bin/pip install '.[report]'") from error
     shown = picture.copy()
     draw_geometry(shown, camera)
     figure = Figure(figsize=(13, 4.6), layout="constrained")

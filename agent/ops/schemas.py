@@ -16,6 +16,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from agent.config.editor import FILE_NAME, editor_schema_text
+from agent.errors import OutputError
 from agent.mqtt.messages import MAX_PAYLOAD_BYTES, MESSAGES, Envelope
 from agent.mqtt.topics import BOX_LEAVES, CAMERA_LEAVES, DURABLE, RETAINED, ROOT, TO_BOX
 from agent.records import BODIES, CONTRACT_VERSION
@@ -45,8 +46,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Write the files and name them."""
-    for path in write(args.folder):
+    """Write the files and name them.
+
+    Raises:
+        OutputError: The folder can't be written.
+    """
+    try:
+        paths = write(args.folder)
+    except OSError as error:
+        raise OutputError(f"{args.folder} can't be written: {error.strerror}; name a folder of yours") from error
+    for path in paths:
         print(path)
     return 0
 

@@ -50,8 +50,17 @@ class Look:
     @property
     def contrast(self) -> float:
         """Distance between the 5th and the 95th percentile of grey levels."""
-        low, high = np.percentile(self.grey, (5, 95))
-        return float(high - low)
+        levels = np.sort(self.grey[::3, ::3], axis=None)  # a ninth of the pixels tells as much
+        return float(levels[len(levels) * 95 // 100] - levels[len(levels) * 5 // 100])
+
+
+def _thinned(image: Image) -> Image:
+    """The picture averaged down by a whole factor: OpenCV does that ten times faster than by any other."""
+    height, width = image.shape[:2]
+    factor = width // FINE_PX
+    if factor < 2 or height < factor:
+        return image
+    return cast("Image", cv2.resize(image, (width // factor, height // factor), interpolation=cv2.INTER_AREA))
 
 
 def take_look(image: Image) -> Look:
@@ -59,7 +68,7 @@ def take_look(image: Image) -> Look:
     height, width = image.shape[:2]
     rows = max(4, round(COARSE_PX * height / width / CELL_PX))
     size = (FINE_PX, rows * CELL_PX * FINE_PX // COARSE_PX)
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if width >= FINE_PX else cv2.INTER_LINEAR)
+    small = cv2.resize(_thinned(image), size, interpolation=cv2.INTER_AREA if width >= FINE_PX else cv2.INTER_LINEAR)
     grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
     grey32 = grey.astype(np.float32)
     detail = grey32 - cast("Map", cv2.blur(grey32, (3, 3)))
@@ -84,5 +93,4 @@ def edges(grey: Map) -> tuple[Map, Map]:
 def by_cell(values: Map, side_px: int = CELL_PX) -> Map:
     """Means over square cells: float32, shape (height / side, width / side)."""
     height, width = values.shape
-    cells: Map = values.reshape(height // side_px, side_px, width // side_px, side_px).mean(axis=(1, 3))
-    return cells
+    return cast("Map", cv2.resize(values, (width // side_px, height // side_px), interpolation=cv2.INTER_AREA))

@@ -113,6 +113,8 @@ def test_the_demo_plays_a_file_of_ones_own_and_ends_at_ctrl_c(tmp_path: Path) ->
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # A shell starts what it puts in the background with Ctrl-C ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread holds a lock here
     ) as demo:
         assert demo.stdout is not None
         first = demo.stdout.readline()
