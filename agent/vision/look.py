@@ -1,6 +1,6 @@
 """What a camera's picture looks like, in a few small arrays: the base of judging whether it can be trusted.
 
-A look costs a millisecond or two and is meant to be taken a few times a second. It keeps grey, edges and fine detail
+A look costs a millisecond or two and is meant to be taken about once a second. It keeps grey, edges and fine detail
 of a small copy of the picture, and never the picture.
 """
 

@@ -19,7 +19,7 @@ from agent.vision.look import COARSE_PX, Look, Map, by_cell, edges
 
 Cause: TypeAlias = Literal["covered", "sprayed", "defocused", "turned", "blinded", "dark"]
 
-EVERY_S: Final = 0.5
+EVERY_S: Final = 1.0
 """How often a look is needed; more are not better."""
 ENTER_S: Final = 4.0
 """How long something must go on before it is said, and three quarters of this before it is taken back."""
@@ -27,7 +27,7 @@ PART_ENTER_S: Final = 45.0
 """The same where only a part of the view is lost: a lorry at a red light stands no longer than this."""
 LEAST_LOOKS: Final = 5
 """How often a view must have been seen before another can be told from it."""
-FIRST_LOOKS: Final = 20
+FIRST_LOOKS: Final = 12
 """So many first looks are remembered by their median, which passers-by leave no trace in."""
 STEP: Final = 6.0
 """Later the memory follows a pixel by no more than this, grey levels, beyond what the whole picture changed."""

@@ -125,5 +125,5 @@ def test_given_a_picture_of_another_size_then_the_view_is_learnt_anew() -> None:
 
 def test_given_looks_were_taken_just_now_then_none_is_due() -> None:
     camera = Camera()
-    assert not camera.judge.due(camera.now_s + 0.1)
-    assert camera.judge.due(camera.now_s + 0.5)
+    assert not camera.judge.due(camera.now_s + 0.5)
+    assert camera.judge.due(camera.now_s + 1.0)
