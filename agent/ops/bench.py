@@ -47,7 +47,7 @@ def execute(args: argparse.Namespace) -> int:
     model = args.model or default_model()
     job = {"video": str(video), "model": str(model), "labels": args.labels, "threads": args.threads}
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("measuring", total=2 * args.pairs + len(args.cameras))
+        task = progress.add_task("measuring", total=3 * args.pairs + len(args.cameras))
 
         def measure(kind: str, **more: object) -> dict[str, Any]:
             progress.update(task, description=f"{kind} {more or ''}")
@@ -55,7 +55,7 @@ def execute(args: argparse.Namespace) -> int:
             progress.advance(task)
             return result
 
-        pairs = [(measure("pipeline"), measure("bare")) for _ in range(args.pairs)]
+        runs = [(measure("pipeline"), measure("bare"), measure("bare", ready=True)) for _ in range(args.pairs)]
         live = [measure("live", cameras=count, seconds=args.seconds) for count in args.cameras]
     report = {
         "kentongan": VERSION,
@@ -67,7 +67,7 @@ def execute(args: argparse.Namespace) -> int:
         "video": video.name,
         "model": model.name,
         "threads": args.threads,
-        "file": _compared(pairs),
+        "file": _compared(runs),
         "live": live,
     }
     text = json.dumps(report, indent=2)
@@ -77,9 +77,9 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
-def _compared(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Any]:
-    """Medians over the pairs, and the ratios pair by pair: both of a pair met the same machine."""
-    first = [pipeline for pipeline, _ in pairs]
+def _compared(runs: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]) -> dict[str, Any]:
+    """Medians over the runs, and the ratios run by run: the three of a run met the same machine."""
+    first = [pipeline for pipeline, _, _ in runs]
 
     def stages(which: str) -> dict[str, float]:
         names = first[0][which]
@@ -88,8 +88,9 @@ def _compared(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, A
     return {
         "frames": first[0]["frames"],
         "frames_per_s": _median(run["frames_per_s"] for run in first),
-        "bare_frames_per_s": _median(bare["frames_per_s"] for _, bare in pairs),
-        "pipeline_to_bare": _median(a["frames_per_s"] / b["frames_per_s"] for a, b in pairs),
+        "bare_frames_per_s": _median(bare["frames_per_s"] for _, bare, _ in runs),
+        "pipeline_to_bare": _median(a["frames_per_s"] / b["frames_per_s"] for a, b, _ in runs),
+        "pipeline_to_ready_tensor": _median(a["frames_per_s"] / c["frames_per_s"] for a, _, c in runs),
         "wall_ms_per_frame": stages("wall_ms_per_frame"),
         "cpu_ms_per_frame": stages("cpu_ms_per_frame"),
         "own_share_of_time": _median(run["own_share_of_time"] for run in first),
