@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -31,12 +30,8 @@ class Notifier:
         return cls((os.environ if environ is None else environ).get("NOTIFY_SOCKET") or None)
 
     def ready(self) -> None:
-        """The service has started, or finished reloading."""
+        """The service has started."""
         self._send("READY=1")
-
-    def reloading(self) -> None:
-        """The service reads its configuration again; :meth:`ready` ends it."""
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
         """The service has begun to stop."""
@@ -61,20 +56,3 @@ class Notifier:
                 sock.sendto(state.encode(), name)
         except OSError:
             return
-
-
-def watchdog_s(environ: Mapping[str, str] | None = None, pid: int | None = None) -> float | None:
-    """Seconds within which the manager wants :meth:`Notifier.watchdog`; ``None`` when it doesn't watch this process.
-
-    Args:
-        environ: The environment; that of the process by default.
-        pid: The process; this one by default.
-    """
-    environment = os.environ if environ is None else environ
-    wanted = environment.get("WATCHDOG_USEC", "")
-    process = environment.get("WATCHDOG_PID")
-    if not wanted.isdecimal() or int(wanted) == 0:
-        return None
-    if process is not None and process != str(os.getpid() if pid is None else pid):
-        return None
-    return int(wanted) / 1e6

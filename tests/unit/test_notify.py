@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import uuid
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.ops.notify import Notifier, watchdog_s
+from agent.ops.notify import Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -31,18 +30,15 @@ def test_given_a_manager_when_the_service_speaks_then_each_state_arrives(manager
     notifier.ready()
     notifier.watchdog()
     notifier.status("2 of 2 cameras\nlive" + "x" * 1000)
-    notifier.reloading()
     notifier.stopping()
 
-    told = [sock.recv(4096).decode() for _ in range(5)]
+    told = [sock.recv(4096).decode() for _ in range(4)]
     assert told[0] == "READY=1"
     assert told[1] == "WATCHDOG=1"
     assert told[2].startswith("STATUS=2 of 2 cameras livexxx")
     assert "\n" not in told[2]
     assert len(told[2]) < 600
-    assert told[3].startswith("RELOADING=1\nMONOTONIC_USEC=")
-    assert int(told[3].rpartition("=")[2]) > 0
-    assert told[4] == "STOPPING=1"
+    assert told[3] == "STOPPING=1"
 
 
 def test_given_a_manager_that_never_reads_then_the_service_is_not_held_up(manager: tuple[socket.socket, str]) -> None:
@@ -58,27 +54,10 @@ def test_given_no_manager_or_one_that_has_gone_then_nothing_happens(tmp_path: Pa
     Notifier(str(tmp_path / ("long" * 100))).ready()
 
 
-def test_given_no_environment_then_that_of_the_process_is_meant() -> None:
-    Notifier.from_environment().status("test")
-    assert watchdog_s() is None or watchdog_s() > 0  # type: ignore[operator]
-
-
-@pytest.mark.parametrize(
-    ("environ", "seconds"),
-    [
-        ({"WATCHDOG_USEC": "30000000"}, 30.0),
-        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "7"}, 30.0),
-        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "8"}, None),
-        ({"WATCHDOG_USEC": "0"}, None),
-        ({"WATCHDOG_USEC": "soon"}, None),
-        ({}, None),
-    ],
-)
-def test_given_a_watchdog_in_the_environment_then_its_seconds_are_known(
-    environ: dict[str, str], seconds: float | None
+def test_given_no_environment_then_that_of_the_process_is_meant(
+    manager: tuple[socket.socket, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert watchdog_s(environ, 7) == seconds
-
-
-def test_given_a_watchdog_for_this_process_then_its_own_number_counts() -> None:
-    assert watchdog_s({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": str(os.getpid())}) == 1.0
+    sock, name = manager
+    monkeypatch.setenv("NOTIFY_SOCKET", name)
+    Notifier.from_environment().status("test")
+    assert sock.recv(4096) == b"STATUS=test"
