@@ -1,0 +1,70 @@
+"""The security report: figures know whether they are good enough, and the report says it in one table."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.values import Detections
+from tests.fakes.bright_street import write_bright_clip, write_bright_model
+from tests.security.bench import Bench
+from tests.security.section import Figure, Picture, Section
+from tests.security.table import MEASURES, write_report
+
+
+@pytest.mark.parametrize(
+    ("value", "small_is_good", "reached"),
+    [
+        (0.96, False, "floor"),
+        (1.0, False, "aim"),
+        (0.94, False, "missed"),
+        (math.nan, False, "missed"),
+        (0.96, True, "floor"),
+        (0.95, True, "floor"),
+        (1.1, True, "missed"),
+    ],
+)
+def test_a_figure_says_what_it_reaches(value: float, small_is_good: bool, reached: str) -> None:  # noqa: FBT001 - a case
+    aim, floor = (0.9, 1.0) if small_is_good else (1.0, 0.95)
+    assert Figure("x", value, floor, aim, small_is_good=small_is_good).reached == reached
+
+
+def test_the_report_holds_every_figure_and_marks_pictures_that_are_private(tmp_path: Path) -> None:
+    section = Section(
+        "Fog",
+        (Figure("fog found", 0.9, 0.95, 1.0, "{:.0%}"),),
+        text="By eye.",
+        details=(("clip", "found"), ("a", "9")),
+        pictures=(Picture("fog.png", "Fog", private=True),),
+        data={"moments": 10},
+    )
+    text = write_report(tmp_path, {"fog": section}, quick=True)
+    assert (tmp_path / "report.md").read_text(encoding="utf-8") == text
+    assert "| fog found | 90% | ≥ 95% | ≥ 100% | missed |" in text
+    assert "| clip | found |\n|---|---|\n| a | 9 |" in text
+    assert "no proof" in text
+    assert "not for publishing" in text
+    plain = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert plain["fog"] == {"figures": {"fog found": {"value": 0.9, "reached": "missed"}}, "moments": 10}
+
+
+def test_every_row_of_the_table_has_a_measurement() -> None:
+    assert {"tampering", "crowd", "aggression", "cost"} <= set(MEASURES)
+
+
+def test_what_the_detector_saw_is_kept_and_read_again_the_same(tmp_path: Path) -> None:
+    write_bright_model(tmp_path / "bright.onnx")
+    clip = write_bright_clip(tmp_path / "street.avi", 3.0)
+    bench = Bench(tmp_path, tmp_path / "bright.onnx")
+    first, again = bench.seen(clip), bench.seen(clip)
+    assert len(list((tmp_path / "seen").iterdir())) == 1
+    assert sum(len(each) for each in first) > 0
+    assert [_columns(each) for each in first] == [_columns(each) for each in again]
+
+
+def _columns(seen: Detections) -> tuple[list[object], ...]:
+    return tuple(np.asarray(column).tolist() for column in (seen.boxes, seen.scores, seen.classes))
