@@ -52,6 +52,7 @@ def provenance_of(checkpoint: Path) -> dict[str, Any]:
     return {
         "from": "random weights; data/street, train split",
         "data_sha256": record["data_sha256"],
+        **({"earlier_data": record["earlier_data"]} if "earlier_data" in record else {}),
         "pictures_seen": state["images"],
         "steps": state["step"],
         "trained_s": round(state["trained_s"]),

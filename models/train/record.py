@@ -28,8 +28,14 @@ def record_of(plan: Plan, *, data_sha256: str, stills: int, command: Sequence[st
     }
 
 
-def prepare_folder(folder: Path, yaml_file: Path, record: Mapping[str, Any]) -> None:
+def prepare_folder(folder: Path, yaml_file: Path, record: Mapping[str, Any], data_changed: str | None = None) -> None:
     """Make the run's folder with a copy of the network's description and the record of how it is trained.
+
+    Args:
+        folder: The run's folder.
+        yaml_file: The network's description.
+        record: What :func:`record_of` gave.
+        data_changed: Why a run may go on with other data than it started with; written into its record.
 
     Raises:
         SystemExit: The folder holds a run made with another configuration, network or data.
@@ -41,11 +47,26 @@ def prepare_folder(folder: Path, yaml_file: Path, record: Mapping[str, Any]) -> 
         record_file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         return
     before = json.loads(record_file.read_text(encoding="utf-8"))
+    if data_changed is not None and before["data_sha256"] != record["data_sha256"]:
+        earlier = {"data_sha256": before["data_sha256"], "until": _where(folder), "why": data_changed}
+        before = {**before, "data_sha256": record["data_sha256"], "earlier_data": [*_earlier(before), earlier]}
+        record_file.write_text(json.dumps(before, indent=2) + "\n", encoding="utf-8")
     for key in ("config", "data_sha256"):
         if before[key] != record[key]:
             raise SystemExit(f"{record_file}: this run was started with another '{key}': give a new --run folder")
     if network_file.read_bytes() != yaml_file.read_bytes():
         raise SystemExit(f"{network_file}: this run was started with another network: give a new --run folder")
+
+
+def _earlier(record: Mapping[str, Any]) -> list[Any]:
+    return list(record.get("earlier_data", []))
+
+
+def _where(folder: Path) -> dict[str, Any]:
+    """How far a run has come, by the last line of its log; empty before there is one."""
+    log = folder / "log.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    return {key: json.loads(lines[-1])[key] for key in ("images", "trained_s")} if lines else {}
 
 
 def versions() -> dict[str, str]:

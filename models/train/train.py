@@ -84,6 +84,7 @@ def arguments() -> argparse.Namespace:
     length.add_argument("--hours", type=float, help="train this long, counting all resumed parts")
     length.add_argument("--images", type=int, help="train on this many pictures")
     parser.add_argument("--batch", type=int, default=Plan().batch, help="pictures in a step, over all processes")
+    parser.add_argument("--data-changed", metavar="WHY", help="go on with other data than before; recorded")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--processes", type=int, default=1, help="CPU only: processes that share each batch")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each process")
@@ -104,7 +105,7 @@ def main() -> None:
     plan = Plan(batch=args.batch)
     data_sha256 = folder_hash(args.data)
     record = record_of(plan, data_sha256=data_sha256, stills=len(samples), command=sys.argv[1:])
-    prepare_folder(args.run, args.network, record)
+    prepare_folder(args.run, args.network, record, args.data_changed)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

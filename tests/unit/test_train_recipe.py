@@ -233,9 +233,13 @@ def test_given_a_run_of_another_plan_data_or_network_when_resumed_then_it_is_ref
         prepare_folder(run, network, {**record, "config": {"seed": 2}})
     with pytest.raises(SystemExit, match="another 'data_sha256'"):
         prepare_folder(run, network, {**record, "data_sha256": "b"})
+    prepare_folder(run, network, {**record, "data_sha256": "b"}, "labels were wrong")
+    history = json.loads((run / "config.json").read_text())
+    assert history["data_sha256"] == "b"
+    assert history["earlier_data"] == [{"data_sha256": "a", "until": {}, "why": "labels were wrong"}]
     network.write_text("nc: 7\n")
     with pytest.raises(SystemExit, match="another network"):
-        prepare_folder(run, network, record)
+        prepare_folder(run, network, {**record, "data_sha256": "b"})
 
 
 @pytest.mark.parametrize("keys", [{"kentongan"}, {"names", "imgsz", "stride", "task"}])
