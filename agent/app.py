@@ -19,6 +19,7 @@ from uuid import uuid4
 from agent.assembly import model_ref, open_configured
 from agent.clock import Clock, SystemClock, machine_boot
 from agent.config.schema import Camera, Config, Model, Secrets
+from agent.evidence.keeper import EvidenceKeeper
 from agent.health import birth_of, health_of
 from agent.mqtt.client import Link
 from agent.mqtt.credentials import tls_context
@@ -117,6 +118,7 @@ class App:
         )
         undo.callback(self.link.stop, 0)
         self.writer.on_commit(self.link.wake)
+        self.keeper = None if config.evidence is None else EvidenceKeeper(config, self.clock)
         self.lanes = self._make_lanes(secrets, undo, loop_files=loop_files)
 
     def start(self) -> None:
@@ -124,6 +126,8 @@ class App:
         self.writer.start()
         self.link.publish_birth(birth_of(self))
         self.link.start()
+        if self.keeper is not None:
+            self.keeper.start()
         self.loop.start()
         LOG.info("watching %d cameras as %s", len(self.lanes), self.config.device)
 
@@ -139,13 +143,14 @@ class App:
         closers = [threading.Thread(target=lane.source.close, daemon=True) for lane in self.lanes]
         for closer in closers:
             closer.start()
+        sealed = self.keeper is None or self.keeper.stop(max(0.2, min(1.5, end_s - time.monotonic())))
         flushed = self.writer.flush(max(0.2, min(1.5, end_s - time.monotonic())))
         left = self.link.stop(max(0.2, end_s - time.monotonic() - 0.5))
         ended = self.writer.stop(max(0.2, end_s - time.monotonic()))
         closed = self.outbox.close(max(0.1, end_s - time.monotonic()))
         for closer in closers:
             closer.join(max(0.0, end_s - time.monotonic()))
-        return flushed and left and ended and closed and not self.loop.is_alive()
+        return sealed and flushed and left and ended and closed and not self.loop.is_alive()
 
     def publish_health(self) -> Health:
         """Look at every part and send what was seen."""
@@ -178,6 +183,7 @@ class App:
         lanes = []
         for camera in self.config.cameras:
             detector = self.detectors[camera.model]
+            witness = None if self.keeper is None else self.keeper.witness(camera.name)
             pipeline = CameraPipeline(
                 camera,
                 device=self.config.device,
@@ -185,10 +191,11 @@ class App:
                 state=state.get(camera.name),
                 times=self.times,
                 machine=machine_boot(),
+                evidence=witness is not None,
             )
             source = self._source(camera, secrets, loop=loop_files)
             undo.callback(source.close)
-            lanes.append(Lane(source, detector, pipeline))
+            lanes.append(Lane(source, detector, pipeline, witness=witness))
         return lanes
 
     def _source(self, camera: Camera, secrets: Secrets, *, loop: bool) -> Source:

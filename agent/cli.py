@@ -42,6 +42,7 @@ COMMANDS: Final = (
     Command("models", "list, inspect, describe, evaluate and quantise models", "agent.ops.models"),
     Command("receive", "the reference receiver: validate, store, drop duplicates, acknowledge", "agent.ops.receive"),
     Command("release", "ship models to boxes, safely: the maintainer's side", "agent.release.cli"),
+    Command("evidence", "clips around alarms: list, prove, open them, make keys", "agent.ops.evidence"),
     Command("schema", "write the JSON Schemas and the AsyncAPI document of the wire contract", "agent.ops.schemas"),
     Command("unit", "print a systemd drop-in that allows only the configuration's addresses", "agent.ops.unit"),
 )
@@ -74,7 +75,7 @@ def _module_of(command: Command) -> ModuleType:
             raise
         raise KentonganError(
             f"`kentongan {command.name}` needs the package {error.name}, which is an extra; "
-            "install them all in the clone: .venv/bin/pip install '.[demo,report,models,update]'"
+            "install them all in the clone: .venv/bin/pip install '.[demo,report,models,update,evidence]'"
         ) from error
 
 

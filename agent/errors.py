@@ -51,3 +51,9 @@ class OutputError(KentonganError):
     """A file that a command was asked for can't be written."""
 
     exit_code = 73  # EX_CANTCREAT
+
+
+class EvidenceError(KentonganError):
+    """A clip can't be kept, opened or trusted, or the key to seal it can't be used."""
+
+    exit_code = 65  # EX_DATAERR

@@ -14,6 +14,7 @@ from agent.mqtt.messages import (
     CameraBirth,
     CameraHealth,
     CameraStatus,
+    EvidenceHealth,
     Health,
     LineBirth,
     ModelBirth,
@@ -96,9 +97,11 @@ def health_of(app: App) -> Health:
     cameras = {lane.name: _camera_health(app, lane) for lane in app.lanes}
     outbox = _outbox(app)
     link = app.link.state()
+    evidence = _evidence(app)
     problems = [*app.clock_problems(), *(f"camera {name}: {c.reason}" for name, c in cameras.items() if c.reason)]
     problems += [f"model {key}: {why}" for key, detector in app.detectors.items() for why in detector.fallback]
-    problems += [part.reason for part in (outbox, link) if part.reason is not None]
+    told = (outbox.reason, link.reason, None if evidence is None else evidence.reason)
+    problems += [reason for reason in told if reason is not None]
     return Health(
         device=app.config.device,
         boot=app.boot,
@@ -114,6 +117,7 @@ def health_of(app: App) -> Health:
         cameras=cameras,
         outbox=outbox,
         link=link,
+        evidence=evidence,
         problems=tuple(text[:_SENTENCE] for text in problems),
     )
 
@@ -153,4 +157,18 @@ def _outbox(app: App) -> OutboxHealth:
         waiting=writing.waiting,
         dropped=writing.dropped,
         reason=writing.reason or app.outbox.notice,
+    )
+
+
+def _evidence(app: App) -> EvidenceHealth | None:
+    if app.keeper is None:
+        return None
+    state = app.keeper.state()
+    return EvidenceHealth(
+        ok=state.ok,
+        clips=state.clips,
+        room=Room(used_mb=round(state.used_bytes / 1e6, 1), total_mb=state.max_bytes / 1e6),
+        dropped=state.dropped,
+        lost=state.lost,
+        reason=None if state.reason is None else state.reason[:_SENTENCE],
     )

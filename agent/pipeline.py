@@ -6,6 +6,7 @@ never reads a camera, runs a model, or touches a disk.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from agent.config.schema import Camera
 from agent.ops.assets import AGGRESSION_MODEL, shipped
 from agent.records import Direction, ModelRef, Record
 from agent.scene import Link, Scene
-from agent.scene.values import Likeness, View
+from agent.scene.values import Evidence, Likeness, View
 from agent.stages import StageTimes
 from agent.values import Detections, Frame, Tracks
 from agent.viewing import likeness_of, view_of
@@ -44,6 +45,7 @@ class CameraPipeline:
         state: What :meth:`snapshot` said before a restart; ``None`` for a fresh start.
         times: Charged with what tracking and the scene take.
         machine: An id of this start of the machine, for times on a clock that isn't set.
+        evidence: Clips are kept of this camera, and :meth:`attest` will be told of them.
 
     Raises:
         ModelError: Aggression is watched for, and its model is missing or refused.
@@ -58,6 +60,7 @@ class CameraPipeline:
         state: str | None = None,
         times: StageTimes | None = None,
         machine: str = "",
+        evidence: bool = False,
     ) -> None:
         self.camera = camera
         self._tracker = Tracker()
@@ -65,7 +68,7 @@ class CameraPipeline:
         self._scuffles = None
         if camera.aggression is not None:
             self._scuffles = ScuffleWatch(AggressionModel(shipped(AGGRESSION_MODEL)))
-        self._scene = Scene(camera, device=device, model=model, state=state, machine=machine)
+        self._scene = Scene(camera, device=device, model=model, state=state, machine=machine, evidence=evidence)
         self._times = times or StageTimes()
 
     def see(self, frame: Frame, detections: Detections) -> Seen:
@@ -98,6 +101,10 @@ class CameraPipeline:
         """Let time pass: intervals end and lost cameras are told even when no frame comes."""
         with self._times.measure("scene"):
             return self._scene.tick(at, link)
+
+    def attest(self, at: Instant, finished: Sequence[Evidence]) -> list[Record]:
+        """Take in that clips are finished: their events are told once more, and name them."""
+        return self._scene.attest(at, finished)
 
     def crossed(self) -> dict[tuple[str, Direction], int]:
         """Cumulative counts by line and direction, for showing."""

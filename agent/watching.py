@@ -19,7 +19,7 @@ from agent.errors import KentonganError, SourceError
 from agent.pipeline import CameraPipeline, Seen
 from agent.records import Record
 from agent.scene import Link
-from agent.scene.values import LIVE, LinkState
+from agent.scene.values import LIVE, Evidence, LinkState
 from agent.stages import StageTimes
 from agent.values import Detections, Frame
 from agent.video.source import Phase, Source
@@ -44,6 +44,22 @@ class Sink(Protocol):
         ...
 
 
+class Witness(Protocol):
+    """Who keeps evidence of one camera; none of these calls ever waits."""
+
+    def show(self, frame: Frame) -> None:
+        """Take a frame that was looked at."""
+        ...
+
+    def hear(self, records: Sequence[Record]) -> None:
+        """Take what was recorded."""
+        ...
+
+    def finished(self) -> list[Evidence]:
+        """Clips that were finished since the last call."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Lane:
     """Everything the loop holds of one camera.
@@ -61,6 +77,7 @@ class Lane:
         failing: Why its frames can't be made into counts now; empty while they can.
         detections: Frames that were looked at.
         on_seen: Called with every frame that was looked at, and what it came to.
+        witness: Who keeps evidence of the camera; ``None`` where nothing is kept.
     """
 
     source: Source
@@ -75,6 +92,7 @@ class Lane:
     failing: str = ""
     detections: int = 0
     on_seen: Callable[[Frame, Seen], None] | None = field(default=None)
+    witness: Witness | None = None
 
     @property
     def name(self) -> str:
@@ -200,6 +218,8 @@ class WatchLoop(threading.Thread):
             lane.detections += 1
             self._share.done(lane.name, self._clock.now().mono_s)
             self._keep(lane, seen.records)
+            if lane.witness is not None:
+                lane.witness.show(frame)
             if lane.on_seen is not None:
                 lane.on_seen(frame, seen)
 
@@ -227,6 +247,9 @@ class WatchLoop(threading.Thread):
 
     def _poll(self, lane: Lane, now_s: float) -> None:
         """Ask a camera how it is, and let time pass for it when that is news or it is time."""
+        if lane.witness is not None and (finished := lane.witness.finished()):
+            with self._contained(lane, "its scene"):
+                self._keep(lane, lane.pipeline.attest(self._clock.now(), finished), save=True)
         link = self._link(lane)
         if link == lane.told and now_s - lane.ticked_s < TICK_S:
             return
@@ -248,6 +271,8 @@ class WatchLoop(threading.Thread):
         """Hand records on with the state that belongs to them; state alone only when it has changed."""
         if not records and not save:
             return
+        if lane.witness is not None:
+            lane.witness.hear(records)
         snapshot = lane.pipeline.snapshot()
         if records or snapshot != lane.saved:
             lane.saved = snapshot

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, model_validator
 
+from agent.config.evidence import CameraEvidence, Evidence
 from agent.config.redact import redact
 from agent.config.rules import Aggression, RuleSettings, Tamper
 from agent.records import ClassName
@@ -227,6 +228,7 @@ class Camera(Part):
     ground: Ground | None = None
     tamper: Tamper = Tamper()
     aggression: Annotated[Aggression | None, Field(description="Absent: off.")] = None
+    evidence: CameraEvidence = CameraEvidence()
     pcu: Annotated[
         dict[Name, dict[ClassName, Annotated[float, Field(ge=0, le=100)]]],
         Field(description="PCU factors by road type and class, besides or instead of the manual's."),
@@ -256,6 +258,7 @@ class Config(Part):
     models: dict[Name, Model] = Field(default_factory=dict, description="Default: 'street', the one that ships.")
     cameras: Annotated[tuple[Camera, ...], Field(min_length=1, max_length=64), AfterValidator(_unique)]
     health_s: Annotated[int, Field(ge=5, le=3600)] = 60
+    evidence: Annotated[Evidence | None, Field(description="Absent: off.")] = None
 
 
 class Secrets(BaseModel):

@@ -217,6 +217,21 @@ class LinkHealth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
+class EvidenceHealth:
+    """How the clips fare that stay on the box: how many lie there, and whether another would be kept.
+
+    ``dropped`` counts pictures that were left out because the box was busy, ``lost`` clips that could not be kept.
+    """
+
+    ok: bool
+    clips: Count
+    room: Room | None = None
+    dropped: Count = 0
+    lost: Count = 0
+    reason: Sentence | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
 class Health:
     """How the box fares. Sent every minute while connected, never stored."""
 
@@ -235,6 +250,7 @@ class Health:
     cameras: dict[str, CameraHealth] = field(default_factory=dict)
     outbox: OutboxHealth | None = None
     link: LinkHealth | None = None
+    evidence: EvidenceHealth | None = None
     problems: tuple[Sentence, ...] = ()
 
 

@@ -17,6 +17,7 @@ from agent.config.secrets import exposed_passwords, load_secrets
 from agent.errors import ConfigError, ModelError, SourceError
 from agent.mqtt.credentials import plaintext_warning, tls_context
 from agent.ops.assets import default_model
+from agent.ops.check_evidence import check_evidence
 from agent.ops.check_geometry import Finding, Level
 from agent.scene.scene import Scene
 from agent.video.address import Kind, parse_address
@@ -66,6 +67,7 @@ def check_site(
         for name in config.models
         if all(camera.model != name for camera in config.cameras)
     ]
+    findings += check_evidence(config, writable)
     for number, camera in enumerate(config.cameras):
         findings += _camera(camera, number, described.get(camera.model))
     return findings

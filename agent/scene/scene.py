@@ -7,7 +7,7 @@ no disk and no picture. What it must remember over a restart it hands out as tex
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, get_args
 
 from agent.clock import Instant
@@ -24,13 +24,14 @@ from agent.records import (
     RecordKind,
     ZoneBody,
 )
+from agent.scene.attest import Attest
 from agent.scene.intervals import Closed, Timetable
 from agent.scene.ledger import Ledger
 from agent.scene.lines import Lines
 from agent.scene.roster import Roster, Sight, as_state
 from agent.scene.rule import Moment, Rule, Setting
 from agent.scene.rules import build_rules
-from agent.scene.values import CLEAR, LIVE, Likeness, Link, View
+from agent.scene.values import CLEAR, LIVE, Evidence, Likeness, Link, View
 from agent.values import Tracks
 
 STATE_VERSION: Final = 1
@@ -47,6 +48,7 @@ class Scene:
         model: The model behind the detections, named in every record.
         state: What an earlier :meth:`snapshot` gave; ``None`` for a camera seen for the first time.
         machine: An id of this start of the machine, within which times on a clock that isn't set can be compared.
+        evidence: Clips are kept of this camera, and :meth:`attest` will be told of them.
 
     Raises:
         ConfigError: The camera's ground can't be a road, or a line names no known road type.
@@ -60,6 +62,7 @@ class Scene:
         model: ModelRef | None,
         state: str | None = None,
         machine: str = "",
+        evidence: bool = False,
     ) -> None:
         kept = _read(state)
         self._camera = camera
@@ -73,6 +76,7 @@ class Scene:
             {line.interval_s for line in camera.lines} | {zone.interval_s for zone in camera.zones}
         )
         self._ledger = Ledger(camera, as_state(kept.get("open")))
+        self._attest = Attest(as_state(kept.get("evidence")), watched=evidence)
         tables = as_state(kept.get("intervals"))
         self._timetables = {length: Timetable(length, as_state(tables.get(str(length))), machine) for length in lengths}
         self._rules: dict[str, Rule] = build_rules(Setting(device, camera), as_state(kept.get("rules")))
@@ -109,6 +113,10 @@ class Scene:
         self._look(link, view)
         return self._pass(at)
 
+    def attest(self, at: Instant, finished: Sequence[Evidence]) -> list[Record]:
+        """Take in that clips are finished: their events are told once more, and name them."""
+        return [self._record(body, at) for body in self._attest.attest(finished)]
+
     def stop(self, at: Instant) -> list[Record]:
         """Give out what the open intervals hold, cut short. Open events stay open for the next process to go on."""
         records = self._step(at, self._roster.finish(at, self._size), {}) if self._size else []
@@ -123,6 +131,8 @@ class Scene:
             "open": self._ledger.state(),
             "rules": {name: rule.state() for name, rule in self._rules.items()},
         }
+        if evidence := self._attest.state():
+            state["evidence"] = evidence
         return json.dumps(state, sort_keys=True, separators=(",", ":"))
 
     def crossed(self) -> dict[tuple[str, Direction], int]:
@@ -172,6 +182,7 @@ class Scene:
         for rule in self._rules.values():
             bodies.extend(rule.step(moment))
         self._ledger.enter(bodies)
+        bodies = self._attest.amend(bodies)
         return [self._record(body, at) for body in bodies]
 
     def _record(self, body: Body, at: Instant) -> Record:

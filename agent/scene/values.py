@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from agent.records import Reason
+from agent.records import EventBody, Reason
 
 LinkState: TypeAlias = Literal["connecting", "live", "frozen", "lost"]
 
@@ -57,6 +57,33 @@ class Likeness:
     value: float = 0.0
     tracks: tuple[int, ...] = ()
     place: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Evidence that lies on the box, sealed: what may be said of it.
+
+    Attributes:
+        name: Of its file.
+        sha256: Of its bytes on the disk, hexadecimal.
+        bytes: How many.
+        start_s: Capture time of its first picture, UTC seconds.
+        end_s: Of its last.
+    """
+
+    name: str
+    sha256: str
+    bytes: int
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A finished clip, and an event that it was kept for, as that was last told."""
+
+    event: EventBody
+    clip: Clip
 
 
 LIVE = Link("live")

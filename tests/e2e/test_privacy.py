@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -14,12 +15,14 @@ from typing import Self
 import psutil
 import pytest
 
+from agent.evidence.sealing import open_sealed
 from agent.mqtt.messages import MAX_PAYLOAD_BYTES
 from tests.fakes.agent_process import AgentProcess
 from tests.fakes.bright_street import Square, write_bright_clip, write_bright_model
+from tests.fakes.evidence import key_pair
 from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.schema import assert_all_valid
-from tests.fakes.subscriber import Subscriber
+from tests.fakes.subscriber import Heard, Subscriber
 from tests.fakes.tcp_proxy import TcpProxy
 
 BUDGET_BYTES_A_DAY = 10_000_000  # one camera, one line, counted every minute, health every minute
@@ -33,6 +36,10 @@ MAGIC = {
     "H.264": b"\x00\x00\x00\x01\x67",
     "Ogg": b"OggS",
 }
+ONE_WAY = (
+    "{name: lane, polygon: [[0.05, 0.05], [0.95, 0.05], [0.95, 0.95], [0.05, 0.95]],"
+    " rules: {wrong_way: {along: [[0.1, 0.5], [0.9, 0.5]], for_s: 0.3}}}"
+)
 LONG_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{200,}={0,2}")
 # Loaded by Python itself before the agent: writes down every address any Python code asks for.
 WITNESS = """
@@ -80,20 +87,26 @@ def test_given_a_running_agent_then_only_numbers_leave_and_only_to_the_configure
     traffic = tuple(Square(at_s, top_px, rightwards=top_px < 100) for at_s in range(1, 40, 2) for top_px in (16, 136))
     clip = write_bright_clip(tmp_path / "gate.avi", 12.0, traffic)
     model = write_bright_model(tmp_path / "bright.onnx", fails_on_black=True)
+    key, key_file = key_pair(tmp_path)
     with Mosquitto(tmp_path / "broker") as broker, TcpProxy(broker.port) as proxy, Subscriber(broker.port) as tmc:
         config = tmp_path / "box.yaml"
         config.write_text(
             f"device: pole-17\nstate_dir: {tmp_path / 'state'}\nhealth_s: 5\noutbox: {{commit_ms: 50}}\n"
             f"mqtt: {{host: 127.0.0.1, port: {proxy.port}, plaintext: true}}\n"
-            f"models: {{bright: {{file: {model}}}}}\ncameras:\n"
+            f"models: {{bright: {{file: {model}}}}}\n"
+            f"evidence: {{keys: [{key}], on: [wrong_way], before_s: 1, after_s: 1, ring: {{minutes: 1}}}}\ncameras:\n"
             f"  - {{name: gate, source: '{clip}', model: bright,"
-            " lines: [{name: middle, points: [[0.5, 0.98], [0.5, 0.02]], interval_s: 10}]}\n",
+            " lines: [{name: middle, points: [[0.5, 0.98], [0.5, 0.02]], interval_s: 10}],"
+            f" zones: [{ONE_WAY}]}}\n",
             encoding="utf-8",
         )
         environ = {"WITNESS": str(witness), "PYTHONPATH": str(code)}
         with AgentProcess(config, environ) as agent, Onlooker(agent._process.pid) as onlooker:
             tmc.wait_for(lambda heard: [one.leaf for one in heard].count("count") >= 4, 60)
-            tmc.wait_for(lambda heard: any(one.leaf == "health" for one in heard), 60)
+            tmc.wait_for(
+                lambda heard: any(one.leaf == "health" and one.plain["evidence"]["clips"] for one in heard), 60
+            )
+            tmc.wait_for(lambda heard: any("evidence" in one.plain.get("details", {}) for one in heard), 60)
             agent.stop()
         time.sleep(0.2)
         heard = tmc.wait_quiet()
@@ -111,10 +124,27 @@ def test_given_a_running_agent_then_only_numbers_leave_and_only_to_the_configure
         assert not LONG_BASE64.search(stream)
     assert max(len(one.payload) for one in heard) <= MAX_PAYLOAD_BYTES
     assert b"gate.avi" not in b"".join(streams), "not even where the video comes from"
+    _assert_evidence_stayed(tmp_path, heard, b"".join(streams), key_file)
     # How much
     sizes = {leaf: [len(one.payload) + 100 for one in heard if one.leaf == leaf] for leaf in ("count", "health")}
     a_day = 24 * 60 * (2 * max(sizes["count"]) + max(sizes["health"]))
     assert a_day < BUDGET_BYTES_A_DAY, sizes
+
+
+def _assert_evidence_stayed(folder: Path, heard: list[Heard], stream: bytes, key_file: Path) -> None:
+    """The clips are on the box, are what the centre was told of, and no part of them is in what was sent."""
+    told = {clip["clip"]: clip for one in heard for clip in one.plain.get("details", {}).get("evidence", ()) if clip}
+    kept = {path.name: path for path in (folder / "state" / "evidence" / "clips").glob("*.age")}
+    assert told, "there was something to keep"
+    for name, clip in told.items():
+        sealed = kept[name].read_bytes()
+        assert (hashlib.sha256(sealed).hexdigest(), len(sealed)) == (clip["sha256"], clip["bytes"])
+        film = open_sealed(sealed, key_file)
+        for secret in (sealed, film):
+            parts = [secret[start : start + 16] for start in range(0, len(secret) - 16, 997)]
+            assert not [part for part in parts if any(part) and part in stream]
+    for path in (folder / "state" / "evidence").rglob("*"):
+        assert not path.is_file() or MAGIC["JPEG"] not in path.read_bytes()
 
 
 def test_the_witness_sees_what_it_should(tmp_path: Path) -> None:
