@@ -3,7 +3,8 @@
     python -m models.train.ship CANDIDATE.onnx STREET.json PERSONS.json [--output models/street.onnx] [--force]
 
 The JSON files are what `kentongan models eval --json` wrote for this very file: on the validation cameras, with
-`--versus yolox_nano_416.onnx`, and on vtest.avi. Never overwrites a model by one below a floor unless told to.
+`--versus yolox_nano_416.onnx` first, and on vtest.avi. Never overwrites a model by one below a floor unless told to.
+Writes the numbers into the card beside the output, `street.md`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import json
 import shutil
 from pathlib import Path
 from typing import Any
+
+from models.train.numbers import with_numbers
 
 STREET_FLOORS = {"motorcycle": 0.78, "car": 0.77, "truck": 0.55, "any four-wheeler": 0.78}
 PERSON_FLOOR = 0.90
@@ -67,11 +70,15 @@ def main() -> None:
     parser.add_argument("--force", action="store_true", help="ship although it misses a floor")
     args = parser.parse_args()
     sha256 = hashlib.sha256(args.candidate.read_bytes()).hexdigest()
-    faults = shortfalls(sha256, json.loads(args.street.read_text()), json.loads(args.persons.read_text()))
+    street, persons = (json.loads(file.read_text(encoding="utf-8")) for file in (args.street, args.persons))
+    faults = shortfalls(sha256, street, persons)
     for fault in faults:
         print(fault)
     if faults and not args.force:
         raise SystemExit(f"{args.output} stays as it is; --force ships {args.candidate} all the same")
+    card = args.output.with_suffix(".md")
+    if card.exists():
+        card.write_text(with_numbers(card.read_text(encoding="utf-8"), street, persons), encoding="utf-8")
     shutil.copyfile(args.candidate, args.output)
     print(f"{args.output}: sha256 {sha256}")
 

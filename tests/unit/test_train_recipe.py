@@ -24,6 +24,7 @@ from models.train.dataset import (
     source_of,
     without_riders,
 )
+from models.train.numbers import BEGIN, END, with_numbers
 from models.train.plan import Plan
 from models.train.record import prepare_folder
 from models.train.spoil import CHANGES
@@ -284,3 +285,39 @@ def test_given_no_rival_or_no_timing_then_the_latency_is_not_taken_for_good() ->
     assert "not measured" in ship.shortfalls("cafe", [untimed, verdict(6)], [verdict(4)])[0]
     unmeasured = {**verdict(4), "classes": {}}
     assert len(ship.shortfalls("cafe", [unmeasured, verdict(6)], [verdict(4)])) == 4
+
+
+def full_verdict(name: str, sha256: str) -> dict[str, Any]:
+    sizes = {"medium": 0.7, "large": 0.9}
+    return {
+        "model": {"name": name, "version": "1.0.0", "sha256": sha256},
+        "classes": {"car": {"ap50": 0.81, "ap50_95": 0.5, "objects": 9, "ap50_by_size": sizes}},
+        "latency": [
+            {"threads": n, "median_ms": 9.0 / n, "p95_ms": 11.0, "model_median_ms": 4.0, "peak_memory_mb": 150.2}
+            for n in (1, 2)
+        ],
+    }
+
+
+def test_given_verdicts_then_the_card_holds_their_numbers_and_keeps_its_words() -> None:
+    card = f"words\n{BEGIN}\nold\n{END}\nmore"
+    persons = [{"model": {"name": "street", "sha256": "a"}, "classes": {"person": {"ap50": 0.912}}}]
+    text = with_numbers(card, [full_verdict("street", "a"), full_verdict("rival", "b")], persons)
+    assert text.startswith("words\n")
+    assert text.endswith("\nmore")
+    assert "old" not in text
+    assert "| street 1.0.0 |  | 0.810 |  |  |  | 0.912 |" in text
+    assert "| rival 1.0.0 |  | 0.810 |  |  |  |  |" in text
+    assert "| car | 9 |  | 0.700 | 0.900 | 0.500 |" in text
+    assert "| street 1.0.0 | 9.0 (11.0) | 4.5 (11.0) | 4.0 | 150 |" in text
+    assert with_numbers(text, [full_verdict("street", "a"), full_verdict("rival", "b")], persons) == text
+
+
+def test_given_a_card_without_marks_then_it_says_what_is_missing() -> None:
+    with pytest.raises(ValueError, match="the card needs one line"):
+        with_numbers("words", [], [])
+
+
+def test_given_a_verdict_that_was_not_timed_then_its_row_of_times_is_left_out() -> None:
+    untimed = {**full_verdict("street", "a"), "latency": []}
+    assert "| 150 |" not in with_numbers(f"{BEGIN}{END}", [untimed], [])
