@@ -130,6 +130,7 @@ def _camera_health(app: App, lane: Lane) -> CameraHealth:
     state = lane.source.state()
     reason = lane.failing or state.reason
     rate = app.loop.achieved_fps(lane.name)
+    looks = lane.pipeline.second_looks()
     return CameraHealth(
         state=_CAMERA_STATUS[state.phase],
         source_fps=_rounded(state.source_fps),
@@ -137,6 +138,8 @@ def _camera_health(app: App, lane: Lane) -> CameraHealth:
         dropped=state.dropped + lane.replaced,
         frame_age_s=_rounded(state.frame_age_s),
         reconnects=state.reconnects,
+        second_looks=None if looks is None else looks[0],
+        second_looks_skipped=None if looks is None else looks[1],
         reason=reason[:_SENTENCE] or None,
     )
 

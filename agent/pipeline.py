@@ -16,11 +16,15 @@ from agent.config.schema import Camera
 from agent.ops.assets import AGGRESSION_MODEL, shipped
 from agent.records import Direction, ModelRef, Record
 from agent.scene import Link, Scene
+from agent.scene.ground import person_heights
+from agent.scene.rule import Setting
+from agent.scene.rules import ground_of
 from agent.scene.values import Evidence, Likeness, View
 from agent.stages import StageTimes
-from agent.values import Detections, Frame, Tracks
-from agent.viewing import likeness_of, view_of
+from agent.values import Detections, Frame, Image, Tracks
+from agent.viewing import closer_of, likeness_of, view_of
 from agent.vision.aggression import AggressionModel
+from agent.vision.farsight import FarSight
 from agent.vision.look import take_look
 from agent.vision.scuffle import ScuffleWatch
 from agent.vision.tampering import TamperJudge
@@ -69,6 +73,7 @@ class CameraPipeline:
         if camera.aggression is not None:
             self._scuffles = ScuffleWatch(AggressionModel(shipped(AGGRESSION_MODEL)))
         self._scene = Scene(camera, device=device, model=model, state=state, machine=machine, evidence=evidence)
+        self._far = _far_sight(camera, device)
         self._times = times or StageTimes()
 
     def see(self, frame: Frame, detections: Detections) -> Seen:
@@ -80,7 +85,11 @@ class CameraPipeline:
         with self._times.measure("scene"):
             view = self._view(frame, tracks)
             fight = self._fight(frame, tracks)
-            records = self._scene.update(tracks, frame.at, (width, height), view, fight)
+            closer = None
+            if self._far is not None:
+                closer = closer_of(self._far.glance())
+                self._far.note(frame, tracks)
+            records = self._scene.update(tracks, frame.at, (width, height), view, fight, closer)
         return Seen(tracks, records)
 
     def _view(self, frame: Frame, tracks: Tracks) -> View | None:
@@ -96,6 +105,26 @@ class CameraPipeline:
         if self._scuffles is None:
             return None
         return likeness_of(self._scuffles.look(frame.image, tracks, frame.at.mono_s), frame.image.shape[:2])
+
+    @property
+    def wants_tiles(self) -> bool:
+        """Whether a second look is under way: parts of a picture wait to be looked at."""
+        return self._far is not None and self._far.waiting
+
+    def tiles(self, taken: tuple[int, int], most: int = 1) -> list[Image]:
+        """The next parts of a picture for a second look, for a model that takes pictures of a width and height."""
+        return [] if self._far is None else self._far.tiles(taken, most)
+
+    def take_tiles(self, seen: Sequence[Detections] | None) -> None:
+        """What was seen in them; ``None`` when they could not be looked at."""
+        if self._far is not None and seen is not None:
+            self._far.take(seen)
+        elif self._far is not None:
+            self._far.drop()
+
+    def second_looks(self) -> tuple[int, int] | None:
+        """Second looks finished and skipped since the start; ``None`` where none are made."""
+        return None if self._far is None else (self._far.finished, self._far.skipped)
 
     def tick(self, at: Instant, link: Link) -> list[Record]:
         """Let time pass: intervals end and lost cameras are told even when no frame comes."""
@@ -117,3 +146,18 @@ class CameraPipeline:
     def snapshot(self) -> str:
         """JSON text from which a new pipeline goes on."""
         return self._scene.snapshot()
+
+
+def _far_sight(camera: Camera, device: str) -> FarSight | None:
+    """Second looks at the zones that are watched for crowds; ``None`` where there are none."""
+    setting = Setting(device, camera)
+    zones = [zone for zone in camera.zones if zone.rules.crowd is not None or zone.rules.surge is not None]
+    if not zones or not camera.second_look:
+        return None
+    regions = {zone.name: setting.pixels(zone.polygon, (1, 1)) for zone in zones}
+    ground = ground_of(setting)
+    if ground is None:
+        return FarSight(regions)
+    feet = np.clip(np.concatenate(list(regions.values())), 0.0, 1.0)
+    width, height = camera.frame_size or (16, 9)
+    return FarSight(regions, person_heights(ground, feet, width / height))

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from agent.records import Reason
-from agent.scene.values import CLEAR, Likeness, View
+from agent.scene.values import CLEAR, Likeness, SecondLook, View
+from agent.vision.farsight import Glance
 from agent.vision.scuffle import Scuffle
 from agent.vision.tampering import Cause, Judgement
 
@@ -41,3 +42,10 @@ def likeness_of(scuffles: Sequence[Scuffle], shape: tuple[int, ...]) -> Likeness
     left, top, right, bottom = scuffles[0].box
     place = ((left + right) / 2 / shape[1], (top + bottom) / 2 / shape[0])
     return Likeness(scuffles[0].likeness, scuffles[0].tracks, place)
+
+
+def closer_of(glance: Glance | None) -> SecondLook | None:
+    """What a second look saw, as the scene is told."""
+    if glance is None:
+        return None
+    return SecondLook(glance.at_s, glance.regions, tuple((float(x), float(y)) for x, y in glance.feet))

@@ -21,7 +21,7 @@ from agent.records import Record
 from agent.scene import Link
 from agent.scene.values import LIVE, Evidence, LinkState
 from agent.stages import StageTimes
-from agent.values import Detections, Frame
+from agent.values import Detections, Frame, Image
 from agent.video.source import Phase, Source
 from agent.vision.detector import Detector
 from agent.vision.scheduler import FairShare
@@ -32,6 +32,8 @@ TICK_S: Final = 1.0
 POLL_S: Final = 0.2
 """How often a camera is asked how it is. Time passes at once where that is news: a dead one is told within a second,
 of which its reader takes 0.4 s to be sure."""
+TILES: Final = 2
+"""Tiles in one run of a model that takes several: a run must stay short, somebody may become due."""
 _IDLE_S: Final = 0.004
 """Longest sleep while a frame may come: a fraction of what a detection takes."""
 
@@ -78,6 +80,7 @@ class Lane:
         detections: Frames that were looked at.
         on_seen: Called with every frame that was looked at, and what it came to.
         witness: Who keeps evidence of the camera; ``None`` where nothing is kept.
+        tiled_s: When a tile of it was last looked at, monotonic.
     """
 
     source: Source
@@ -93,6 +96,7 @@ class Lane:
     detections: int = 0
     on_seen: Callable[[Frame, Seen], None] | None = field(default=None)
     witness: Witness | None = None
+    tiled_s: float = float("-inf")
 
     @property
     def name(self) -> str:
@@ -162,7 +166,8 @@ class WatchLoop(threading.Thread):
         chosen = self._choose(now.mono_s)
         if chosen:
             self._look(chosen)
-        return bool(chosen)
+            return True
+        return self._look_again()
 
     def _read(self, lane: Lane) -> None:
         with self._contained(lane, "its source"):
@@ -207,6 +212,32 @@ class WatchLoop(threading.Thread):
             return
         for (lane, frame), detections in zip(frames, found, strict=True):
             self._see(lane, frame, detections)
+
+    def _look_again(self) -> bool:
+        """While nobody is due: look at the next tile of a second look; ``False`` when there is none.
+
+        One run of the model at a time, so that whoever becomes due meanwhile waits for no longer than a camera would.
+        """
+        for lane in sorted(self._lanes.values(), key=lambda lane: lane.tiled_s):
+            if not lane.pipeline.wants_tiles:
+                continue
+            taken = lane.detector.description.input
+            with self._contained(lane, "its scene"):
+                tiles = lane.pipeline.tiles((taken.width_px, taken.height_px), min(TILES, lane.detector.batch_limit))
+                lane.tiled_s = self._clock.now().mono_s
+                if tiles:
+                    lane.pipeline.take_tiles(self._seen_in(lane.detector, tiles))
+                    return True
+        return False
+
+    def _seen_in(self, detector: Detector, tiles: Sequence[Image]) -> list[Detections] | None:
+        try:
+            found = detector.detect(tiles)
+        except Exception as error:  # noqa: BLE001 - the whole picture goes through the same model, and tells
+            LOG.debug("a second look failed: %s", error)
+            return None
+        self._charge(detector)
+        return found
 
     def _see(self, lane: Lane, frame: Frame, detections: Detections) -> None:
         with self._contained(lane, "its scene"):

@@ -228,6 +228,13 @@ class Camera(Part):
     ground: Ground | None = None
     tamper: Tamper = Tamper()
     aggression: Annotated[Aggression | None, Field(description="Absent: off.")] = None
+    second_look: Annotated[
+        bool,
+        Field(
+            description="Where a crowd or surge is watched for and people are small or many, look again in tiles, "
+            "about once a second, while the box has time left."
+        ),
+    ] = True
     evidence: CameraEvidence = CameraEvidence()
     pcu: Annotated[
         dict[Name, dict[ClassName, Annotated[float, Field(ge=0, le=100)]]],

@@ -171,7 +171,11 @@ class Birth:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
 class CameraHealth:
-    """How one camera fares: rates in frames a second, frames dropped since the start, age of the newest frame."""
+    """How one camera fares: rates in frames a second, frames dropped since the start, age of the newest frame.
+
+    ``second_looks`` counts closer looks at crowded or far zones since the start, ``second_looks_skipped`` those that
+    the box had no time for; both are absent where none are made.
+    """
 
     state: CameraStatus
     source_fps: NotNegative | None = None
@@ -179,6 +183,8 @@ class CameraHealth:
     dropped: Count | None = None
     frame_age_s: NotNegative | None = None
     reconnects: Count | None = None
+    second_looks: Count | None = None
+    second_looks_skipped: Count | None = None
     reason: Sentence | None = None
 
 

@@ -31,7 +31,7 @@ from agent.outbox import record_id
 from agent.pipeline import CameraPipeline, Seen
 from agent.records import Direction, Record, utc_seconds
 from agent.stages import StageTimes
-from agent.values import Frame
+from agent.values import Detections, Frame, Image
 from agent.video.address import parse_address
 from agent.video.file import FileSource
 from agent.vision.detector import Detector
@@ -238,11 +238,18 @@ class Replay:
             if frame is None:
                 return
             self._last = frame.at
-            found = self._detector.detect([frame.image])[0]
-            for stage in ("preprocess", "model", "postprocess"):
-                cost = getattr(self._detector.cost, stage)
-                self.times.add(stage, cost.wall_s, cost.cpu_s)
+            found = self._detect([frame.image])[0]
             yield frame, self._pipeline.see(frame, found)
+            taken = self._detector.description.input
+            while tiles := self._pipeline.tiles((taken.width_px, taken.height_px), self._detector.batch_limit):
+                self._pipeline.take_tiles(self._detect(tiles))
+
+    def _detect(self, images: list[Image]) -> list[Detections]:
+        found = self._detector.detect(images)
+        for stage in ("preprocess", "model", "postprocess"):
+            cost = getattr(self._detector.cost, stage)
+            self.times.add(stage, cost.wall_s, cost.cpu_s)
+        return found
 
     def crossed(self) -> dict[tuple[str, Direction], int]:
         """Counts so far, by line and direction."""

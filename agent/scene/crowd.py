@@ -2,7 +2,8 @@
 
 ``crowd`` starts when number or density reaches its level and ends well below it; ``surge`` compares with what the box
 has learned of this hour. Both say how many, how dense, how many stand, and who comes and goes. Counts are smoothed
-over some seconds, so that a person hidden for a moment changes nothing.
+over some seconds, so that a person hidden for a moment changes nothing. Where people are so small or so many that the
+zone is looked at a second time, closer, that count is the better one and takes the place of the tracks'.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from agent.scene.places import Places
 from agent.scene.roster import Sight, as_state
 from agent.scene.rule import Moment, Setting, State
 from agent.scene.usual import Usual
+from agent.scene.values import SecondLook
 from agent.values import RoadUser
 
 SMOOTH_S: Final = 3.0
@@ -32,6 +34,10 @@ FLOW_S: Final = 60.0
 """Who came and went is told of the last minute."""
 STANDS_KMH: Final = 1.5
 """Slower than this is standing: a third of a stroll."""
+CLOSER_S: Final = 6.0
+"""Second looks, about one a second, count by their median over so long …"""
+FEWEST_LOOKS: Final = 2
+"""… when there are so many of them; else the tracks count."""
 HIDDEN_S: Final = 1.0
 """Somebody not observed for longer than this is not counted."""
 UNUSUAL: Final = 4.0
@@ -68,6 +74,7 @@ class _Zone:
         self._counts: deque[tuple[float, int, int]] = deque()
         self._moves: deque[tuple[float, int]] = deque()
         self._inside: set[int] = set()
+        self._closer: deque[tuple[float, int]] = deque()
         self._minute: tuple[int, float, int] | None = None
         crowd, surge = self.crowd or Settings(), self.surge or Surge()
         self.usual = Usual(surge.utc_offset_h, surge.calendar, as_state(state.get("usual")))
@@ -96,6 +103,21 @@ class _Zone:
         if self.surge is not None:
             kept["usual"] = self.usual.state()
         return kept
+
+    def see_closer(self, closer: SecondLook, outline: Any, size: tuple[int, int]) -> None:
+        """Take in a second look."""
+        feet = np.array(closer.feet, np.float64).reshape(-1, 2) * size
+        self._closer.append((closer.at_s, int(geometry.inside(feet, outline).sum())))
+
+    def counted(self, now_s: float, people: int, standing: int) -> tuple[int, int, str]:
+        """The better of the two counts, how many of them stand, and which it is."""
+        while self._closer and not 0 <= now_s - self._closer[0][0] <= CLOSER_S:
+            self._closer.popleft()
+        if len(self._closer) < FEWEST_LOOKS:
+            return people, standing, "tracks"
+        there = round(float(np.median([count for _, count in self._closer])))
+        # Who stands is known of those with a track; the others are taken to do as they do.
+        return there, round(standing / max(people, 1) * there), "tiles"
 
     def see(self, sight: Sight, inside: Any, kmh: Any) -> tuple[int, int]:
         """How many are there now, and how many of them stand, both smoothed."""
@@ -154,12 +176,16 @@ class Crowds:
         """Start, update and end crowds and surges."""
         if moment.sight is None or not self._zones:
             return []
+        for each in self._zones:
+            if moment.closer is not None and each.zone.name in moment.closer.zones:
+                outline = self._places.polygon(each.index, moment.sight.size)
+                each.see_closer(moment.closer, outline, moment.sight.size)
         inside, kmh = self._places.inside(moment.sight), self._places.kmh(moment.sight)
         return [event for each in self._zones for event in self._see(each, moment.sight, inside[:, each.index], kmh)]
 
     def _see(self, each: _Zone, sight: Sight, inside: Any, kmh: Any) -> list[Body]:
-        people, standing = each.see(sight, inside, kmh)
-        details: dict[str, Detail] = {"people": people, "standing": standing, **each.flows()}
+        people, standing, by = each.counted(sight.at.mono_s, *each.see(sight, inside, kmh))
+        details: dict[str, Detail] = {"people": people, "standing": standing, "counted_by": by, **each.flows()}
         per_m2 = self._density(each.index, people, sight.size)
         if per_m2 is not None:
             details["per_m2"] = round(per_m2, 2)

@@ -22,6 +22,11 @@ WORST_CONDITION: Final = 1e6
 NEAREST_HORIZON: Final = 0.02
 """A point whose depth is a smaller share of the nearest calibration point's depth is at the horizon."""
 
+PERSON_M: Final = 1.6
+"""Height of a person, children and caps included; what is wanted is a scale, not a measurement."""
+PERSON_STEP: Final = 0.005
+"""Half the distance over which the width of a metre is judged, relative to the picture's width."""
+
 
 class Ground:
     """The map from the picture to the road.
@@ -135,3 +140,24 @@ def _upright(homography: Array, image: Array, road: Array) -> Ground:
             f"ground point {worst + 1} is {off[worst]:.1f} m from where the others put it; measure it again"
         )
     return ground
+
+
+def person_heights(ground: Ground, feet: Array, aspect: float) -> Array:
+    """How high people who stand at some points should be in the picture, judged by how wide a metre is there.
+
+    Good to a fifth for cameras that look down less than steeply: a metre across and a metre up are then alike.
+
+    Args:
+        ground: The plane of the road.
+        feet: Points, relative to the picture, shape (n, 2).
+        aspect: The picture's width by its height.
+
+    Returns:
+        Pairs of row and height, both relative to the picture's height, shape (m, 2): of the points on the road.
+    """
+    step = np.array([PERSON_STEP, 0.0])
+    apart_m = np.hypot(*(ground.metres(feet + step) - ground.metres(feet - step)).T)
+    known = np.isfinite(apart_m) & (apart_m > 0)
+    heights = PERSON_M * aspect * 2 * PERSON_STEP / np.where(known, apart_m, 1.0)
+    pairs: Array = np.stack([feet[:, 1], heights], axis=1)[known]
+    return pairs

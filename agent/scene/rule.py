@@ -20,7 +20,7 @@ from agent.records import Body
 from agent.scene.geometry import Array
 from agent.scene.intervals import Closed
 from agent.scene.roster import Sight
-from agent.scene.values import Likeness, Link, View
+from agent.scene.values import Likeness, Link, SecondLook, View
 
 State: TypeAlias = dict[str, Any]
 """JSON values only."""
@@ -40,6 +40,7 @@ class Moment:
         sight: The tracks of a detected frame; ``None`` when time passed without one.
         closed: Intervals that ended before this moment, by their length in seconds, oldest first.
         fight: How much people look like fighting; ``None`` when that was not judged.
+        closer: What a second look at crowded or far zones saw, when one was finished since the moment before.
     """
 
     at: Instant
@@ -48,6 +49,7 @@ class Moment:
     sight: Sight | None
     closed: Mapping[int, tuple[Closed, ...]]
     fight: Likeness | None = None
+    closer: SecondLook | None = None
 
 
 class Rule(Protocol):

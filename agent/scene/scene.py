@@ -31,7 +31,7 @@ from agent.scene.lines import Lines
 from agent.scene.roster import Roster, Sight, as_state
 from agent.scene.rule import Moment, Rule, Setting
 from agent.scene.rules import build_rules
-from agent.scene.values import CLEAR, LIVE, Evidence, Likeness, Link, View
+from agent.scene.values import CLEAR, LIVE, Evidence, Likeness, Link, SecondLook, View
 from agent.values import Tracks
 
 STATE_VERSION: Final = 1
@@ -88,6 +88,7 @@ class Scene:
         size: tuple[int, int],
         view: View | None = None,
         fight: Likeness | None = None,
+        closer: SecondLook | None = None,
     ) -> list[Record]:
         """Take in one detected frame.
 
@@ -97,6 +98,7 @@ class Scene:
             size: Width and height of the picture in pixels.
             view: How the picture looks, when that was judged since the last call.
             fight: How much people look like fighting, where that is judged.
+            closer: What a second look saw that was finished since the last call.
 
         Returns:
             Records in an order that depends on nothing but the input.
@@ -106,7 +108,7 @@ class Scene:
             return self._pass(at)
         self._size = size
         closed = {length: tuple(table.see(at)) for length, table in self._timetables.items()}
-        return self._step(at, self._roster.see(tracks, at, size), closed, fight)
+        return self._step(at, self._roster.see(tracks, at, size), closed, fight, closer)
 
     def tick(self, at: Instant, link: Link, view: View | None = None) -> list[Record]:
         """Take in that time has passed; about once a second, whether or not frames come."""
@@ -176,8 +178,9 @@ class Scene:
         sight: Sight | None,
         closed: Mapping[int, tuple[Closed, ...]],
         fight: Likeness | None = None,
+        closer: SecondLook | None = None,
     ) -> list[Record]:
-        moment = Moment(at=at, link=self._link, view=self._view, sight=sight, closed=closed, fight=fight)
+        moment = Moment(at=at, link=self._link, view=self._view, sight=sight, closed=closed, fight=fight, closer=closer)
         bodies = self._ledger.orphans(at)
         for rule in self._rules.values():
             bodies.extend(rule.step(moment))

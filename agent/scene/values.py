@@ -60,6 +60,21 @@ class Likeness:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondLook:
+    """People found by looking closer at zones where they are small or many.
+
+    Attributes:
+        at_s: When the picture was captured, monotonic seconds.
+        zones: Which zones were looked at.
+        feet: Where each person stands, relative to the picture.
+    """
+
+    at_s: float
+    zones: tuple[str, ...]
+    feet: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
     """Evidence that lies on the box, sealed: what may be said of it.
 

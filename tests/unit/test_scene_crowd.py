@@ -10,6 +10,7 @@ from agent.records import EventBody
 from agent.scene import Scene
 from agent.scene.crowd import fruin
 from agent.scene.usual import ENOUGH, Usual
+from agent.scene.values import SecondLook
 from agent.values import RoadUser
 from tests.fakes.walkers import SIZE, Body, instant, tracks
 
@@ -31,14 +32,18 @@ class Square:
         self.scene = Scene(camera, device="box", model=None)
         self.now_s = 0.0
 
-    def hold(self, people: int, seconds: float, *, every_s: float = 0.5) -> list[EventBody]:
+    def hold(self, people: int, seconds: float, *, every_s: float = 0.5, closer: int | None = None) -> list[EventBody]:
         found: list[EventBody] = []
         for _ in range(round(seconds / every_s)):
             self.now_s += every_s
             bodies = [
                 Body(n + 1, (100 + 40 * (n % 10), 120 + 60 * (n // 10)), 16, 40, RoadUser.PERSON) for n in range(people)
             ]
-            records = self.scene.update(tracks(bodies), instant(self.now_s), SIZE)
+            second = None
+            if closer is not None and self.now_s % 1 == 0:
+                feet = tuple((0.15 + 0.7 * n / max(closer, 1), 0.5) for n in range(closer))
+                second = SecondLook(instant(self.now_s).mono_s, ("square",), (*feet, (0.95, 0.95)))
+            records = self.scene.update(tracks(bodies), instant(self.now_s), SIZE, closer=second)
             found += [record.body for record in records if isinstance(record.body, EventBody)]
         return found
 
@@ -53,6 +58,23 @@ def test_given_enough_people_for_long_enough_then_a_crowd_starts_and_ends_well_b
     ended = square.hold(5, 20)
     assert [each.phase for each in ended] == ["end"]
     assert ended[0].event == started[0].event
+
+
+def test_given_a_second_look_then_it_counts_instead_of_the_tracks_and_the_event_says_so() -> None:
+    square = Square(crowd=Crowd(people=10, enter_s=3, leave_s=3))
+    assert square.hold(3, 10) == []
+    (started,) = square.hold(3, 15, closer=12)
+    assert (started.details["people"], started.details["counted_by"]) == (12, "tiles")
+    assert started.details["standing"] == 12, "as those do who have a track"
+
+
+def test_given_no_second_look_for_seconds_then_the_tracks_count_again() -> None:
+    square = Square(crowd=Crowd(people=10, enter_s=3, leave_s=3))
+    square.hold(3, 15, closer=12)
+    (ended,) = square.hold(3, 15)
+    assert ended.phase == "end"
+    (started,) = square.hold(11, 10)
+    assert started.details["counted_by"] == "tracks"
 
 
 def test_given_twice_the_level_then_the_crowd_is_an_alarm() -> None:
