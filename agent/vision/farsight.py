@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.values import Bools, Detections, Floats, Frame, Image, RoadUser, Tracks
-from agent.vision.tiling import Tile, merge, plan
+from agent.vision.tiling import MOST_TILES, Tile, merge, plan
 
 EVERY_S: Final = 1.0
 """From the beginning of one look to that of the next."""
@@ -227,16 +227,19 @@ class FarSight:
             if 0 <= frame.at.mono_s - self._probed_s < PROBE_S:
                 return (), ()
             self._probed_s = frame.at.mono_s
-        names: list[str] = []
-        tiles: list[Tile] = []
+        needy = {}
         for name, outline in self._regions.items():
             (left, top), (right, bottom) = outline.min(axis=0), outline.max(axis=0)
             usual_px = self._height((top + bottom) / 2 * height, height) * whole
             if usual_px < SMALL_PX or (name in self._many and usual_px < MANY_PX):
-                region = (left * width, top * height, right * width, bottom * height)
-                names.append(name)
-                tiles += plan(region, lambda row: self._height(row, height), (width, height), taken)
-        return tuple(names), tuple(dict.fromkeys(tiles))
+                needy[name] = (left * width, top * height, right * width, bottom * height)
+        most = max(1, MOST_TILES // max(1, len(needy)))
+        tiles = [
+            tile
+            for region in needy.values()
+            for tile in plan(region, lambda row: self._height(row, height), (width, height), taken, most)
+        ]
+        return tuple(needy), tuple(dict.fromkeys(tiles))
 
     def _height(self, row_px: float, height: int) -> float:
         share = self._heights.at(row_px / height) if self._heights.known else PROBE_SHARE

@@ -14,6 +14,7 @@ from agent.scene.ground import fit_ground, person_heights
 from agent.stages import StageTimes
 from agent.values import Detections, Frame, RoadUser, Tracks
 from agent.vision.farsight import EVERY_S, MANY, PATIENCE_S, PROBE_S, FarSight, Heights
+from agent.vision.tiling import MOST_TILES
 from agent.watching import Lane, WatchLoop
 from tests.fakes.clock import ManualClock
 from tests.fakes.lanes import FilmingCamera, RememberingSink, ToldEngine, told_detector
@@ -227,3 +228,13 @@ def test_given_a_model_that_fails_then_the_look_is_dropped_and_the_loop_goes_on(
     square.lanes[0].pipeline.take_tiles(None)
     square.run_for(2)
     assert square.looks()[0] >= 2
+
+
+def test_many_far_zones_share_the_tiles_of_a_look() -> None:
+    strips = {
+        f"strip-{n}": np.array([[0.0, y], [1.0, y], [1.0, y + 0.1], [0.0, y + 0.1]])
+        for n, y in enumerate(np.linspace(0.1, 0.9, 6))
+    }
+    far = FarSight(strips)
+    far.note(frame_at(0), tracks_of(30))
+    assert all_tiles(far, 100) <= MOST_TILES
