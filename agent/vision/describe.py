@@ -34,6 +34,7 @@ from agent.vision.onnx_outline import Outline, Tensor
 
 _STRIDES: Final = (8, 16, 32)  # of the three heads of every YOLO since v5 and of YOLOX
 _METADATA_LIMIT: Final = 65536
+_QUOTED: Final = 40  # letters of a file's own words that a sentence repeats
 _DETR_OUTPUTS: Final = {"labels", "boxes", "scores"}
 
 
@@ -206,7 +207,9 @@ class _Ultralytics:
         if not {"names", "task", "stride"} <= metadata.keys():
             return cls()
         if metadata["task"] != "detect":
-            raise ModelError(f"{name}: its task is {metadata['task']!r}; only models exported for 'detect' can be used")
+            raise ModelError(
+                f"{name}: its task is {metadata['task'][:_QUOTED]!r}; only models exported for 'detect' can be used"
+            )
         names = _literal(metadata["names"], f"{name}: its metadata names")
         if not isinstance(names, dict) or sorted(names) != list(range(len(names))) or not names:
             raise ModelError(f"{name}: its metadata names does not number its labels from 0; export it again")
@@ -234,7 +237,7 @@ def _image_input(outline: Outline, name: str) -> Tensor:
         raise ModelError(f"{name}: its input is {images.dtype}; export it with a float32 or float16 input")
     others = [t.name for t in outline.inputs if t is not images and t.name != "orig_target_sizes"]
     if others:
-        raise ModelError(f"{name}: nothing is known to feed its input {others[0]!r}; export it without")
+        raise ModelError(f"{name}: nothing is known to feed its input {others[0][:_QUOTED]!r}; export it without")
     return images
 
 
@@ -343,4 +346,4 @@ def _one_of(kind: type[_Choice], said: str | None, usual: _Choice, where: str) -
         return kind(said)
     except ValueError as error:
         choices = ", ".join(choice.value for choice in kind)
-        raise ModelError(f"{where} can't be {said!r}; write one of {choices}") from error
+        raise ModelError(f"{where} can't be {said[:_QUOTED]!r}; write one of {choices}") from error

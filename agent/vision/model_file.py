@@ -19,6 +19,7 @@ from agent.vision.wire import NotOnnxError
 
 SIZE_LIMIT_BYTES: Final = 256 * 1024 * 1024
 """The largest file that is read; the models meant for a street box have a few megabytes."""
+_QUOTED: Final = 60  # letters of a file's own names that a sentence repeats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,11 +65,12 @@ def judge(data: bytes, path: Path, foreign: ForeignModel | None = None) -> Model
     if outline.external:
         weight = min(outline.external)
         raise ModelError(
-            f"{path} keeps weights in other files ({weight!r}); export it as one file, without external data"
+            f"{path} keeps weights in other files ({weight[:_QUOTED]!r}); export it as one file, without external data"
         )
     if foreign_operators := outline.foreign_operators():
         domain, kind = min(foreign_operators)
-        raise ModelError(f"{path} needs the operator {kind!r} of {domain!r}; export it with operators of ONNX alone")
+        operator = f"{kind[:_QUOTED]!r} of {domain[:_QUOTED]!r}"
+        raise ModelError(f"{path} needs the operator {operator}; export it with operators of ONNX alone")
     description = describe(
         outline, name=path.stem, sha256=hashlib.sha256(data).hexdigest(), foreign=foreign or ForeignModel()
     )

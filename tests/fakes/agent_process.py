@@ -62,6 +62,11 @@ class AgentProcess:
         """What it has written to standard error so far."""
         return "".join(self._lines)
 
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        return self._process.pid
+
     def stop(self, timeout_s: float = 15) -> tuple[int, float]:
         """SIGTERM; returns the exit code and the seconds it took."""
         began_s = time.monotonic()

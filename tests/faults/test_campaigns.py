@@ -8,6 +8,7 @@ import pytest
 
 from tests.fakes.tcp_proxy import FAULTS, Fault
 from tests.faults import campaigns
+from tests.faults.backlog import outage
 
 SEED = 20260319
 
@@ -45,3 +46,10 @@ def test_given_a_network_fault_then_nothing_is_lost_and_it_goes_on(tmp_path: Pat
     outcome = campaigns._network_fault(tmp_path, fault, "publish", SEED, per_s=100, hold_s=0.6)
     assert (outcome.lost, outcome.wrong) == (0, 0), outcome
     assert outcome.notes["resumed_s"] != "never", outcome
+
+
+@pytest.mark.timeout(120)
+def test_given_days_without_a_network_then_all_fits_and_arrives_in_order(tmp_path: Path) -> None:
+    finding = outage(tmp_path, share=0.002, seed=SEED)
+    assert finding.missed == (), finding
+    assert finding.figures["arrived"] == 5184
