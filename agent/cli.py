@@ -75,7 +75,7 @@ def _module_of(command: Command) -> ModuleType:
             raise
         raise KentonganError(
             f"`kentongan {command.name}` needs the package {error.name}, which is an extra; "
-            "install them all in the clone: .venv/bin/pip install '.[demo,report,models,update,evidence]'"
+            "install them all in the clone: .venv/bin/pip install '.[demo,report,models,update,evidence,postgres]'"
         ) from error
 
 

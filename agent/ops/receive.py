@@ -1,7 +1,7 @@
 """`kentongan receive`: the reference receiver of a traffic management centre.
 
-Subscribes, checks every record against the contract, stores it in SQLite before it acknowledges, drops duplicates,
-asks boxes for what is missing. Several may run beside each other on one store with the same --group.
+Subscribes, checks every record against the contract, stores it in SQLite or PostgreSQL before it acknowledges, drops
+duplicates, asks boxes for what is missing. Several may run beside each other on one store with the same --group.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import os
 import signal
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +19,9 @@ from rich.table import Table
 
 from agent.config.schema import Login, Tls
 from agent.config.secrets import password_of
+from agent.errors import KentonganError
 from agent.mqtt.credentials import tls_context
-from agent.receive import Receiver, ReceiveSettings, SqliteStore
+from agent.receive import Receiver, ReceiveSettings, SqliteStore, Store
 
 _CONNECT_S: Final = 15.0
 _OUT: Final = Console()
@@ -28,7 +30,11 @@ _OUT: Final = Console()
 def configure(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     parser.add_argument("host", help="the broker")
-    parser.add_argument("store", type=Path, help="the SQLite file that records go into; made when missing")
+    parser.add_argument(
+        "store",
+        help="where records go: an SQLite file, made when missing, or postgresql://USER@HOST/DATABASE (password in "
+        "PGPASSWORD)",
+    )
     parser.add_argument("--port", type=int, help="default: 8883, or 1883 with --plaintext")
     parser.add_argument("--plaintext", action="store_true", help="connect without TLS")
     parser.add_argument("--ca-file", type=Path, help="certificate authorities (default: the system's)")
@@ -44,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Receive until told to stop, then say what the store holds."""
-    store = SqliteStore(args.store)
+    store = open_store(args.store, os.environ)
     try:
         if not args.report:
             _receive(args, store)
@@ -54,7 +60,26 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
-def _receive(args: argparse.Namespace, store: SqliteStore) -> None:
+def open_store(place: str, environ: Mapping[str, str]) -> Store:
+    """The store at a path or an address.
+
+    Raises:
+        ConfigError: The address can't be understood.
+        KentonganError: The ``postgres`` extra is missing.
+        OutboxError: The store can't be opened.
+    """
+    if not place.startswith(("postgresql://", "postgres://")):
+        return SqliteStore(Path(place))
+    try:
+        from agent.receive.postgres import PostgresAddress, PostgresStore  # noqa: PLC0415 - needs an extra
+    except ImportError as error:
+        raise KentonganError(
+            "a store in PostgreSQL needs one more package: in the clone, .venv/bin/pip install '.[postgres]'"
+        ) from error
+    return PostgresStore(PostgresAddress.read(place, environ))
+
+
+def _receive(args: argparse.Namespace, store: Store) -> None:
     receiver = Receiver(_settings(args), store)
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -81,7 +106,7 @@ def _settings(args: argparse.Namespace) -> ReceiveSettings:
     )
 
 
-def _table(store: SqliteStore) -> Table:
+def _table(store: Store) -> Table:
     """One row a box: what is stored, what is missing, what came twice."""
     reports = store.report()
     table = Table(title="Records stored")

@@ -36,7 +36,7 @@ from agent.mqtt.messages import (
     parse_json,
 )
 from agent.mqtt.topics import DURABLE, ROOT, Address, box_topic, parse
-from agent.receive.store import Arrival, Hole, Mark, SqliteStore
+from agent.receive.store import Arrival, Hole, Mark, Store
 from agent.records import GapBody, utc_seconds
 
 _log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class Receiver:
         now: UTC seconds.
     """
 
-    def __init__(self, settings: ReceiveSettings, store: SqliteStore, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: ReceiveSettings, store: Store, now: Callable[[], float] = time.time) -> None:
         self._settings = settings
         self._store = store
         self._now = now

@@ -185,7 +185,7 @@ def test_given_a_store_that_refuses_then_the_broker_keeps_the_messages(
 ) -> None:
     with receiver(store, broker.port) as one, Box(tmp_path, broker.port, delivery="application") as box:
         with closing(sqlite3.connect(tmp_path / "tmc" / "received.sqlite", isolation_level=None)) as intruder:
-            store._db.execute("PRAGMA busy_timeout = 50")
+            store._db.rows("PRAGMA busy_timeout = 50")
             intruder.execute("BEGIN IMMEDIATE")
             box.put(*(count_record(i) for i in range(20)))
             await_(lambda: one.reason is not None)
@@ -264,7 +264,7 @@ def test_given_a_store_that_refuses_for_ever_then_stopping_takes_no_longer(
     tmp_path: Path, broker: Mosquitto, store: SqliteStore
 ) -> None:
     with receiver(store, broker.port) as one, Box(tmp_path, broker.port, delivery="application") as box:
-        store._db.execute("PRAGMA busy_timeout = 50")
+        store._db.rows("PRAGMA busy_timeout = 50")
         with closing(sqlite3.connect(tmp_path / "tmc" / "received.sqlite", isolation_level=None)) as intruder:
             intruder.execute("BEGIN IMMEDIATE")
             box.put(count_record(1))

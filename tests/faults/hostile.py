@@ -40,6 +40,7 @@ ATOMS: tuple[object, ...] = (
     SECRET, "2026-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999999-23:59", "NaN", [], {},
     [[]], {"": {}}, "../../etc/passwd", "$(reboot)", "\ud800",
 )  # fmt: skip
+PLAIN_ATOMS = tuple(atom for atom in ATOMS if atom != SECRET)  # where a name belongs it would be no secret
 TYPED = tuple(":{}[]#&*!|>'\"%@`-\n\t ,~0a")
 LONGEST_SENTENCE = 600
 GOOD_CONFIG = f"""\
@@ -216,14 +217,13 @@ def configurations(number: int, seed: int) -> Tally:
 
 
 def _configurations(choose: random.Random, number: int) -> Iterator[str]:
-    atoms = tuple(atom for atom in ATOMS if atom != SECRET)  # where a name belongs it would be no secret
     for _ in range(number):
         good = choose.choice([GOOD_CONFIG, NAIVE_CONFIG])
         lines = good.splitlines(keepends=True)
         way = choose.randrange(3)
         if way == 0:
             # JSON is YAML, and writes whatever the tree holds.
-            yield json.dumps(broken_tree(choose, yaml.safe_load(good), atoms), indent=choose.choice([None, 1]))
+            yield json.dumps(broken_tree(choose, yaml.safe_load(good), PLAIN_ATOMS), indent=choose.choice([None, 1]))
         elif way == 1:
             hit = choose.randrange(len(lines))
             yield "".join(line * (choose.choice([0, 2]) if i == hit else 1) for i, line in enumerate(lines))
@@ -253,11 +253,11 @@ def models(number: int, seed: int) -> Tally:
     for _ in range(number):
         way = choose.random()
         if way < 0.6:
-            text = json.dumps(broken_tree(choose, card), ensure_ascii=True)
+            text = json.dumps(broken_tree(choose, card, PLAIN_ATOMS), ensure_ascii=True)
             data = with_metadata(bare, "kentongan", text if choose.random() < 0.9 else text[: choose.randint(0, 200)])
         elif way < 0.8:
             value = (
-                json.dumps(choose.choice(ATOMS)) if choose.random() < 0.7 else "{0: 'car', 1: " * choose.randint(1, 50)
+                json.dumps(choose.choice(PLAIN_ATOMS)) if choose.random() < 0.7 else "{0: 'car', 1: " * choose.randint(1, 50)
             )
             data = with_metadata(foreign, choose.choice(ultralytics), value)
         else:

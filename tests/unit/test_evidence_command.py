@@ -14,7 +14,7 @@ import pytest
 from agent.config.load import load_config
 from agent.errors import ConfigError
 from agent.ops.check_evidence import check_evidence
-from agent.receive.store import Arrival, SqliteStore
+from agent.receive import Arrival, SqliteStore
 from agent.scene.attest import Attest
 from tests.fakes.command import assert_one_sentence, command
 from tests.fakes.evidence import WitnessedBox, config_of, key_pair
