@@ -13,7 +13,9 @@ setup_system "${OPENCV_LIBRARIES[@]}" \
   "gstreamer1.0-plugins-bad=/usr/lib/*/gstreamer-1.0/libgstvideoparsersbad.so" \
   "gstreamer1.0-plugins-ugly=/usr/lib/*/gstreamer-1.0/libgstx264.so" \
   "systemd=systemd-analyze" \
-  "faketime=faketime"
+  "faketime=faketime" \
+  "gcc=cc" \
+  "postgresql=/usr/lib/postgresql/*/bin/initdb"
 setup_python dev
 
 if [ $# -gt 0 ]; then exec .venv/bin/python -m pytest "$@"; fi

@@ -283,7 +283,7 @@ def _family(outline: Outline, images: Tensor, foreign: ForeignModel, labels: int
             return FamilyName.YOLO_END2END
         if shape[2] == 5 + labels and shape[1] in {_cells(images), None}:
             return FamilyName.YOLOX
-    shown = ", ".join(f"{t.name}{list(t.shape or ())}" for t in outline.outputs) or "none"
+    shown = ", ".join(f"{ascii(t.name[:_QUOTED])[1:-1]}{list(t.shape or ())}" for t in outline.outputs[:8]) or "none"
     families = ", ".join(FamilyName)
     raise ModelError(
         f"{name}: its outputs ({shown}) with {labels} labels fit no family for certain; "

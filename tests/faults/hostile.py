@@ -257,7 +257,9 @@ def models(number: int, seed: int) -> Tally:
             data = with_metadata(bare, "kentongan", text if choose.random() < 0.9 else text[: choose.randint(0, 200)])
         elif way < 0.8:
             value = (
-                json.dumps(choose.choice(PLAIN_ATOMS)) if choose.random() < 0.7 else "{0: 'car', 1: " * choose.randint(1, 50)
+                json.dumps(choose.choice(PLAIN_ATOMS))
+                if choose.random() < 0.7
+                else "{0: 'car', 1: " * choose.randint(1, 50)
             )
             data = with_metadata(foreign, choose.choice(ultralytics), value)
         else:
