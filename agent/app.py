@@ -188,7 +188,7 @@ class App:
                 camera,
                 device=self.config.device,
                 model=model_ref(detector.description),
-                state=state.get(camera.name),
+                state=state,
                 times=self.times,
                 machine=machine_boot(),
                 evidence=witness is not None,

@@ -6,8 +6,9 @@ never reads a camera, runs a model, or touches a disk.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -25,10 +26,14 @@ from agent.values import Detections, Frame, Image, Tracks
 from agent.viewing import closer_of, likeness_of, view_of
 from agent.vision.aggression import AggressionModel
 from agent.vision.farsight import FarSight
+from agent.vision.kept_view import Origin, read_view, write_view
 from agent.vision.look import take_look
 from agent.vision.scuffle import ScuffleWatch
 from agent.vision.tampering import TamperJudge
 from agent.vision.tracker import Tracker
+
+VIEW_SAVED_S: Final = 300.0
+"""How often the memory of the view is saved."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +51,7 @@ class CameraPipeline:
         camera: Its configuration.
         device: The box's name, for event ids.
         model: The model whose detections it is given; it goes into the records.
-        state: What :meth:`snapshot` said before a restart; ``None`` for a fresh start.
+        state: What :meth:`states` said before a restart, of this and of other cameras; empty for a fresh start.
         times: Charged with what tracking and the scene take.
         machine: An id of this start of the machine, for times on a clock that isn't set.
         evidence: Clips are kept of this camera, and :meth:`attest` will be told of them.
@@ -61,7 +66,7 @@ class CameraPipeline:
         *,
         device: str,
         model: ModelRef,
-        state: str | None = None,
+        state: Mapping[str, str] | None = None,
         times: StageTimes | None = None,
         machine: str = "",
         evidence: bool = False,
@@ -72,7 +77,14 @@ class CameraPipeline:
         self._scuffles = None
         if camera.aggression is not None:
             self._scuffles = ScuffleWatch(AggressionModel(shipped(AGGRESSION_MODEL)))
-        self._scene = Scene(camera, device=device, model=model, state=state, machine=machine, evidence=evidence)
+        kept = state or {}
+        self._origin = Origin.of(camera, machine)
+        self._view_text = kept.get(view_name(camera.name), "")
+        self._recalled = False
+        self._view_due_s = float("-inf")
+        self._scene = Scene(
+            camera, device=device, model=model, state=kept.get(camera.name), machine=machine, evidence=evidence
+        )
         self._far = _far_sight(camera, device)
         self._times = times or StageTimes()
 
@@ -96,9 +108,22 @@ class CameraPipeline:
         """Whether the picture can be trusted; ``None`` between the looks that tell."""
         if self._judge is None or not self._judge.due(frame.at.mono_s):
             return None
+        if not self._recalled:
+            self._recalled = True
+            if (kept := read_view(self._view_text, frame.at, self._origin)) is not None:
+                self._judge.recall(kept)
+        self._keep_view(self._judge, frame.at)
         height, width = frame.image.shape[:2]
         unit = np.array([width, height, width, height], np.float32)
         return view_of(self._judge.judge(take_look(frame.image), frame.at.mono_s, tracks.boxes / unit))
+
+    def _keep_view(self, judge: TamperJudge, at: Instant) -> None:
+        """Now and then write down how the view is remembered: it hardly changes, and a disk wears."""
+        if 0 <= self._view_due_s - at.mono_s <= VIEW_SAVED_S:
+            return
+        if (view := judge.view()) is not None:
+            self._view_due_s = at.mono_s + VIEW_SAVED_S
+            self._view_text = write_view(view, at, self._origin)
 
     def _fight(self, frame: Frame, tracks: Tracks) -> Likeness | None:
         """How much people look like fighting; ``None`` where that is not watched for."""
@@ -140,12 +165,21 @@ class CameraPipeline:
         return self._scene.crossed()
 
     def stop(self, at: Instant) -> list[Record]:
-        """End what is open; what can go on after a restart is in :meth:`snapshot`."""
+        """End what is open; what can go on after a restart is in :meth:`states`."""
+        if self._judge is not None:
+            self._view_due_s = float("-inf")
+            self._keep_view(self._judge, at)
         return self._scene.stop(at)
 
-    def snapshot(self) -> str:
-        """JSON text from which a new pipeline goes on."""
-        return self._scene.snapshot()
+    def states(self) -> dict[str, str]:
+        """Texts by name from which a new pipeline goes on; what hardly changes has a name of its own."""
+        kept = {self.camera.name: self._scene.snapshot()}
+        return kept | ({view_name(self.camera.name): self._view_text} if self._view_text else {})
+
+
+def view_name(camera: str) -> str:
+    """Under which name the memory of a camera's view is kept; no camera can be called so."""
+    return f"{camera}/view"
 
 
 def _far_sight(camera: Camera, device: str) -> FarSight | None:

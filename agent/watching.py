@@ -72,7 +72,7 @@ class Lane:
         pipeline: What becomes of what was seen.
         waiting: The newest frame that was not looked at yet.
         replaced: Frames that waited here and were replaced by newer ones.
-        saved: The state that was handed to the sink last.
+        saved: The states that were handed to the sink last, by name.
         polled_s: When it was last asked how it is, monotonic.
         ticked_s: When time last passed for it, monotonic.
         told: How its pipeline believes that the way to the camera is.
@@ -88,7 +88,7 @@ class Lane:
     pipeline: CameraPipeline
     waiting: Frame | None = None
     replaced: int = 0
-    saved: str = ""
+    saved: dict[str, str] = field(default_factory=dict)
     polled_s: float = float("-inf")
     ticked_s: float = float("-inf")
     told: Link | None = None
@@ -219,10 +219,10 @@ class WatchLoop(threading.Thread):
         One run of the model at a time, so that whoever becomes due meanwhile waits for no longer than a camera would.
         """
         for lane in sorted(self._lanes.values(), key=lambda lane: lane.tiled_s):
-            if not lane.pipeline.wants_tiles:
-                continue
             taken = lane.detector.description.input
             with self._contained(lane, "its scene"):
+                if not lane.pipeline.wants_tiles:
+                    continue
                 tiles = lane.pipeline.tiles((taken.width_px, taken.height_px), min(TILES, lane.detector.batch_limit))
                 lane.tiled_s = self._clock.now().mono_s
                 if tiles:
@@ -304,11 +304,12 @@ class WatchLoop(threading.Thread):
             return
         if lane.witness is not None:
             lane.witness.hear(records)
-        snapshot = lane.pipeline.snapshot()
-        if records or snapshot != lane.saved:
-            lane.saved = snapshot
+        states = lane.pipeline.states()
+        changed = {name: text for name, text in states.items() if lane.saved.get(name) != text}
+        if records or changed:
+            lane.saved = states
             with self._times.measure("outbox"):
-                self._sink.put(records, {lane.name: snapshot})
+                self._sink.put(records, changed)
 
     def _finish(self) -> None:
         for lane in self._lanes.values():

@@ -1,6 +1,8 @@
 """The event that somebody tampers with the camera: one from the first sign to the last, whatever the signs are.
 
-What the view shows is judged elsewhere; a picture that stands still or stays away is told by the link.
+What the view shows is judged elsewhere; a picture that stands still or stays away is told by the link. Alone that is
+`camera_lost`, unless the configuration says otherwise: networks fail far more often than cameras are stolen. After the
+view itself was tampered with, it belongs to the same attack.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from agent.scene.rule import Moment, Setting, State
 
 LEAVE_S: Final = 3.0
 """How long all must be well before the event ends."""
+SETTLE_S: Final = 10.0
+"""After a restart it takes so long until a view that is still covered is known to be."""
 
 
 class CameraTampered:
@@ -31,6 +35,8 @@ class CameraTampered:
             setting, "camera_tampered", None, enter_s=0.0, leave_s=LEAVE_S, update_s=1.0, state=as_state(state)
         )
         self._lost_since_s: float | None = None
+        self._unsure = self._episode.is_open
+        self._unsure_until_s: float | None = None
 
     def state(self) -> State:
         """The open event."""
@@ -43,15 +49,25 @@ class CameraTampered:
         details = self._sign(moment)
         if details is None and moment.link.state != "live":
             return []  # nothing is known, so nothing is over
+        if details is None and self._is_unsure(moment):
+            return []
+        self._unsure = False
         return list(self._episode.feed(moment.at, details, severity="alarm"))
+
+    def _is_unsure(self, moment: Moment) -> bool:
+        """Whether an event from before a restart may still go on, though nothing is seen of it yet."""
+        if self._unsure and self._unsure_until_s is None:
+            self._unsure_until_s = moment.at.mono_s + SETTLE_S
+        return self._unsure and moment.at.mono_s < (self._unsure_until_s or 0.0)
 
     def _sign(self, moment: Moment) -> dict[str, Detail] | None:
         link = moment.link.state
         if link != "lost":
             self._lost_since_s = None
-        if link == "frozen" and self._wish.frozen:
+        attacked = self._episode.is_open
+        if link == "frozen" and (self._wish.frozen or attacked):
             return {"cause": "frozen"}
-        if link == "lost" and self._wish.unplugged:
+        if link == "lost" and (self._wish.unplugged or attacked):
             if self._lost_since_s is None:
                 self._lost_since_s = moment.at.mono_s
             gone_s = moment.at.mono_s - self._lost_since_s

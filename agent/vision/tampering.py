@@ -135,6 +135,19 @@ class TamperJudge:
         self._night_s = 0.0
         self._bright: list[tuple[float, float, float]] = []
 
+    def recall(self, view: Look) -> None:
+        """Go on from a view that was kept, as if it had been seen all the while."""
+        memory = _Memory.of(view)
+        memory.first = [view] * FIRST_LOOKS
+        self._memory = memory
+
+    def view(self) -> Look | None:
+        """The view as it is remembered, for keeping; ``None`` before enough was seen of it."""
+        memory = self._memory
+        if memory is None or len(memory.first) < FIRST_LOOKS:
+            return None
+        return Look(memory.grey, memory.fine, memory.colourfulness, 0.0)
+
     def due(self, now_s: float) -> bool:
         """Whether it is time for another look."""
         return self._last_s is None or now_s - self._last_s >= EVERY_S * 0.9 or now_s < self._last_s

@@ -71,6 +71,17 @@ def test_given_a_loss_while_covered_then_the_event_stays_open() -> None:
     assert events(watched.tick(instant(60), Link("lost"))) == []
 
 
+def test_given_a_loss_or_a_frozen_picture_after_an_attack_on_the_view_then_it_belongs_to_the_attack() -> None:
+    watched = scene()
+    watched.update(Tracks.empty(), instant(0), SIZE, COVERED)
+    assert events(watched.tick(instant(2), Link("frozen", "camera_frozen"))) == [("update", "frozen")]
+    assert events(watched.tick(instant(10), Link("lost"))) == []
+    assert events(watched.tick(instant(20), Link("lost"))) == [("update", "unplugged")]
+    watched.update(Tracks.empty(), instant(30), SIZE, CLEAR)
+    assert events(watched.update(Tracks.empty(), instant(34), SIZE, CLEAR)) == [("end", "unplugged")]
+    assert events(watched.tick(instant(60), Link("lost"))) == [], "alone it is no tampering"
+
+
 def test_given_a_restart_while_covered_then_the_event_goes_on_under_its_id() -> None:
     before = scene()
     start = before.update(Tracks.empty(), instant(0), SIZE, COVERED)[0].body
@@ -80,6 +91,22 @@ def test_given_a_restart_while_covered_then_the_event_goes_on_under_its_id() -> 
     ended = after.update(Tracks.empty(), instant(14), SIZE, CLEAR)
     assert events(ended) == [("end", "covered")]
     assert ended[0].body.event == start.event  # type: ignore[union-attr]
+
+
+def test_given_a_restart_while_covered_then_the_event_waits_until_the_view_is_known_again() -> None:
+    before = scene()
+    before.update(Tracks.empty(), instant(0), SIZE, COVERED)
+    for uncovered, expected in ((False, []), (True, [("end", "covered")])):
+        after = scene(state=before.snapshot())
+        said = [events(after.update(Tracks.empty(), instant(20 + second), SIZE, CLEAR)) for second in range(5)]
+        assert said == [[]] * 5
+        view = CLEAR if uncovered else COVERED
+        later = [
+            event
+            for second in range(12)
+            for event in events(after.update(Tracks.empty(), instant(25 + second), SIZE, view))
+        ]
+        assert later == expected
 
 
 def test_given_tampering_is_switched_off_then_nothing_is_said() -> None:
