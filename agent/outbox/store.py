@@ -373,13 +373,13 @@ class Outbox:
         draft = self._ledger
         with transaction(self._db):
             draft = self._forget(draft, batch.done)
-            self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", batch.state.items())
             need = sum(len(one.body) + _ROW_BYTES for one in packed) + sum(map(len, batch.state.values()))
             pages = need * 2 // PAGE_BYTES + 8
             self._widen(pages)
             before = self._db.total_changes
             lost = make_room(self._db, pages, self._limits.database_pages, offered=self._offered)
             draft = replace(draft, depth=draft.depth - (self._db.total_changes - before))
+            self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", batch.state.items())
             if total_skipped:
                 run = (draft.last + 1, draft.last + total_skipped)
                 lost.append(Lost([run], Counter(batch.skipped)))

@@ -29,6 +29,12 @@ _HANG_S: Final = 20.0
 """Even a worn SD card answers within seconds. Below the watchdog's 30 s, so that a hang is told and not just killed."""
 
 
+_RECORD_BYTES: Final = 150
+"""About what a record takes on disk: tells whether the records or their state made a batch too large."""
+_FORGO_STATE_S: Final = 60.0
+"""Before a state that was too large for the store is tried again."""
+
+
 class Store(Protocol):
     """Where the writer commits to: an :class:`agent.outbox.Outbox`."""
 
@@ -43,7 +49,7 @@ class WriterState:
 
     Attributes:
         ok: The last commit worked.
-        reason: One sentence when it didn't: what, where, what to do.
+        reason: One sentence when it didn't, or when it had to leave the state out: what, where, what to do.
         waiting: Records in memory that are not durable yet.
         dropped: Records that never became durable since the start; a gap record tells of them.
         commits: Transactions so far.
@@ -114,6 +120,8 @@ class OutboxWriter:
         self._settled = 0  # what of it was committed
         self._hurry = False
         self._committing_since_s: float | None = None
+        self._forgone: str | None = None  # why the state is left out
+        self._forgo_until_s = 0.0
         self._stopping = False
         self._listeners: list[Callable[[], None]] = []
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
@@ -242,7 +250,7 @@ class OutboxWriter:
             ticket = parcel.ticket if queue else self._tickets
             batch = Batch(
                 records=tuple(parcel.records),
-                state=parcel.state,
+                state=parcel.state if time.monotonic() >= self._forgo_until_s else {},
                 skipped=dict(self._skipped),
                 done=tuple(self._oldest_first_done),
                 done_through=self._done_through,
@@ -264,7 +272,9 @@ class OutboxWriter:
             old = self._state
             if not old.ok:
                 _log.info("the outbox can be written again")
-            self._state = WriterState(dropped=old.dropped, commits=old.commits + 1)
+            if batch.state:
+                self._forgone = None
+            self._state = WriterState(reason=self._forgone, dropped=old.dropped, commits=old.commits + 1)
             self._settled = ticket
             listeners = tuple(self._listeners) if batch.records or batch.skipped else ()
             self._changed.notify_all()
@@ -281,8 +291,20 @@ class OutboxWriter:
             if old.ok:
                 _log.error("%s; records wait in memory meanwhile", error)
             self._state = WriterState(False, str(error), self._waiting, old.dropped, old.commits)
-            spare = len(parcel.records) // 2 if isinstance(error, TooSmallError) else 0
-            for _ in range(spare):  # a store as small as this would have to drop them anyway
-                self._drop_lowest([parcel])
+            if isinstance(error, TooSmallError):
+                self._shrink(parcel, batch.state, error)
             while self._waiting > self._limit:
                 self._drop_lowest(self._counts_first_queue)
+
+    def _shrink(self, parcel: _Parcel, state: Mapping[str, str], error: TooSmallError) -> None:
+        """A store as small as this would never take the batch: leave out its state, or else half of its records."""
+        state_bytes, count = sum(map(len, state.values())), len(parcel.records)
+        if state_bytes <= _RECORD_BYTES * count:
+            for _ in range(min(count, max(1, count // 2))):
+                self._drop_lowest([parcel])
+            return
+        self._forgo_until_s = time.monotonic() + _FORGO_STATE_S
+        self._forgone = (
+            f"counters and open events ({state_bytes // 1000} kB) are not kept over a restart, records are: {error}"
+        )
+        _log.error("%s", self._forgone)

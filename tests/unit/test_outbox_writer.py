@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from agent.errors import OutboxError, TooSmallError
-from agent.outbox import Batch, OutboxWriter
+from agent.outbox import Batch, Outbox, OutboxWriter
 from agent.outbox.writer import _HANG_S
 from agent.records import Record
+from tests.fakes.clock import ManualClock
 from tests.fakes.records import count_record, event_record, zone_record
 
 
@@ -249,6 +252,45 @@ def test_given_a_store_too_small_for_a_batch_then_the_batch_shrinks_and_a_gap_te
     assert tiny.batches[0].skipped == {"count": 7}
     assert tiny.batches[0].state == {"scene": "9"}
     assert writer.stop(5)
+
+
+def test_given_a_store_too_small_for_any_record_then_it_is_told_and_not_tried_for_ever(disk: Disk) -> None:
+    class NoRoom(Disk):
+        def commit(self, batch: Batch) -> range:
+            if batch.records:
+                raise TooSmallError("the outbox is too small for 8 kB at once; raise outbox.max_mb")
+            return super().commit(batch)
+
+    writer = OutboxWriter(NoRoom(), retry_s=0.01)
+    writer.put([event_record(0), count_record(1)], {"scene": "1"})
+    writer.start()
+    assert writer.flush(5)
+    assert writer.state().dropped == 2
+    assert writer.stop(5)
+
+
+def test_given_a_state_larger_than_the_store_then_records_go_on_and_health_says_so(tmp_path: Path) -> None:
+    clock = ManualClock()
+    outbox = Outbox(tmp_path / "outbox.db", boot=str(uuid.UUID(int=1)), clock=clock, max_bytes=1 << 20)
+    writer = OutboxWriter(outbox, commit_s=0.01, retry_s=0.01)
+    writer.start()
+    writer.put([count_record(1)], {"scene": "small"})
+    assert writer.flush(5)
+    for number in range(2, 5):
+        writer.put([count_record(number)], {"scene": "x" * 900_000})
+        assert writer.flush(5)
+    state = writer.state()
+    assert (state.ok, state.dropped, outbox.last) == (True, 0, 4)
+    assert "(900 kB) are not kept over a restart, records are" in (state.reason or "")
+    assert "raise outbox.max_mb" in (state.reason or "")
+    assert outbox.load_state() == {"scene": "small"}
+    writer._forgo_until_s = 0.0
+    writer.put([count_record(5)], {"scene": "small again"})
+    assert writer.flush(5)
+    assert writer.state().reason is None
+    assert outbox.load_state() == {"scene": "small again"}
+    assert writer.stop(5)
+    outbox.close()
 
 
 def test_given_a_commit_that_hangs_then_it_is_told_before_the_watchdog_acts_and_stopping_ends_in_time(
