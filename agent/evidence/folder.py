@@ -162,6 +162,7 @@ class EvidenceFolder:
             if story is not None:
                 found += self._finish(story)
             self._disk.remove(path)
+        self._adopt_strays()
         return found
 
     def trim_ring(self, before_s: float, but: Iterable[str] = ()) -> None:
@@ -208,9 +209,17 @@ class EvidenceFolder:
             gone.append(kept.clip.name)
         return gone
 
-    def path(self, name: str) -> Path:
-        """Where a clip lies."""
-        return self._clips / name
+    def _adopt_strays(self) -> None:
+        """Note clips whose note is gone or damaged, so that they are listed and go in their time; drop empty notes."""
+        noted = {kept.clip.name for kept in self.clips()}
+        for path in sorted(self._clips.glob(f"*{ENDING}")):
+            if path.name not in noted:
+                camera, end_s = path.name.rsplit("-", 2)[0], path.stat().st_mtime
+                self._note(Story(path.name, camera, end_s, end_s, ()), path.read_bytes())
+                LOG.warning("evidence: nothing is known any more of why %s was kept", path.name)
+        for path in self._clips.glob("*.json"):
+            if not path.with_suffix("").is_file():
+                self._disk.remove(path)
 
     def _finish(self, story: Story) -> Iterator[Kept]:
         place = self._clips / story.name

@@ -5,15 +5,15 @@ Reads what it must and writes nothing. Every finding says what to do.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path as FilePath
 from typing import Final
 
+from agent.config.evidence import Evidence
 from agent.config.fault import Path
 from agent.config.schema import Config
 from agent.errors import EvidenceError
-from agent.evidence.folder import LEAVE_BYTES
+from agent.evidence.folder import LEAVE_BYTES, free_bytes
 from agent.evidence.sealing import Sealer
 from agent.ops.check_geometry import Finding, Level
 
@@ -24,8 +24,16 @@ _BYTES_A_PICTURE: Final = (
 )
 
 
-def check_evidence(config: Config, writable: Callable[[FilePath], bool]) -> Iterator[Finding]:
-    """Everything that would keep a clip from being kept."""
+def check_evidence(
+    config: Config, writable: Callable[[FilePath], bool], free: Callable[[FilePath], int] = free_bytes
+) -> Iterator[Finding]:
+    """Everything that would keep a clip from being kept.
+
+    Args:
+        config: The configuration.
+        writable: Whether files can be made in a folder.
+        free: Room on a folder's disk, bytes.
+    """
     wish = config.evidence
     if wish is None:
         for number, camera in enumerate(config.cameras):
@@ -39,7 +47,7 @@ def check_evidence(config: Config, writable: Callable[[FilePath], bool]) -> Iter
     for number, camera in enumerate(config.cameras):
         if camera.evidence.keys is not None and camera.evidence.enabled:
             yield from _keys(("cameras", number, "evidence", "keys"), camera.evidence.keys)
-    yield from _place(config, writable)
+    yield from _place(wish, wish.folder or config.state_dir, writable, free)
     watched = sum(camera.evidence.enabled for camera in config.cameras)
     needed = watched * (wish.before_s + MOST_WAITING_S) * wish.fps * _BYTES_A_PICTURE * (wish.width_px / 1280) ** 2
     if wish.ring is None and wish.memory_mb * 1e6 < needed:
@@ -56,11 +64,9 @@ def _keys(path: Path, keys: tuple[str, ...]) -> Iterator[Finding]:
         yield Finding(Level.ERROR, path, wrong, hint)
 
 
-def _place(config: Config, writable: Callable[[FilePath], bool]) -> Iterator[Finding]:
-    wish = config.evidence
-    if wish is None:
-        return
-    folder = wish.folder or config.state_dir
+def _place(
+    wish: Evidence, folder: FilePath, writable: Callable[[FilePath], bool], free: Callable[[FilePath], int]
+) -> Iterator[Finding]:
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     path: Path = ("evidence",) if wish.folder is None else ("evidence", "folder")
     if wish.folder is not None and not nearest.is_dir():
@@ -69,10 +75,10 @@ def _place(config: Config, writable: Callable[[FilePath], bool]) -> Iterator[Fin
         yield Finding(Level.ERROR, path, f"{folder} can't be written by this user", "change its owner, or name another")
     elif nearest.is_dir():
         wanted = (wish.clips_mb + (0 if wish.ring is None else wish.ring.mb)) * 1_000_000 + LEAVE_BYTES
-        free = shutil.disk_usage(nearest).free
-        if free < LEAVE_BYTES:
+        left = free(nearest)
+        if left < LEAVE_BYTES:
             wrong = f"the disk of {folder} is full, so no clip can be kept"
             yield Finding(Level.ERROR, path, wrong, "make room, or name another folder")
-        elif free < wanted:
-            wrong = f"the disk of {folder} has {free // 1_000_000} MB left; evidence may use {wanted // 1_000_000}"
+        elif left < wanted:
+            wrong = f"the disk of {folder} has {left // 1_000_000} MB left; evidence may use {wanted // 1_000_000}"
             yield Finding(Level.WARNING, path, wrong, "make room, or lower evidence.clips_mb")

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -164,16 +165,23 @@ def test_check_says_what_would_keep_a_clip_from_being_kept(tmp_path: Path) -> No
 
     def said(**wishes: object) -> str:
         config = config_of(tmp_path, wishes.pop("key", key), **wishes)  # type: ignore[arg-type]
-        return " | ".join(f"{one.level}: {one.text()}" for one in check_evidence(config, lambda _: bool(may)))
+        found = check_evidence(config, lambda _: bool(may), lambda _: free)
+        return " | ".join(f"{one.level}: {one.text()}" for one in found)
 
-    may = True
+    may, free = True, 10**13
     assert said() == ""
     assert "error: evidence can't be sealed to" in said(key=wrong_letter)
     source = "rtsp://x.invalid/"
-    own = [{"name": "gate", "source": source, "evidence": {"keys": [wrong_letter]}}]
+    own: list[dict[str, Any]] = [{"name": "gate", "source": source, "evidence": {"keys": [wrong_letter]}}]
     assert "error: evidence can't be sealed to" in said(cameras=own)
+    own[0]["evidence"] = {"keys": [wrong_letter], "enabled": False}
+    assert said(cameras=own) == "", "nothing is kept of it"
     assert "may be too little for 60 s" in said(memory_mb=4, before_s=60)
-    assert "evidence may use" in said(clips_mb=1_000_000, ring={"minutes": 1, "mb": 100_000})
+    free = 10**9
+    assert "has 1000 MB left; evidence may use 2700" in said(ring={"minutes": 1, "mb": 500})
+    free = 10**8
+    assert "is full, so no clip can be kept" in said()
+    free = 10**13
     (tmp_path / "file").write_text("x", encoding="utf-8")
     assert "can't be a folder" in said(folder=tmp_path / "file" / "clips")
     may = False

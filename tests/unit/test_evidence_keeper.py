@@ -16,10 +16,11 @@ from agent.errors import EvidenceError
 from agent.evidence.avi import Picture
 from agent.evidence.folder import EvidenceFolder
 from agent.evidence.keeper import FRAMES_WAITING, EvidenceKeeper
-from agent.evidence.reel import LONGEST_S
+from agent.evidence.reel import LONGEST_S, MOST_BYTES, _within
 from agent.evidence.sealing import Sealer, open_sealed
 from agent.records import EventBody
 from agent.scene.attest import MOST_EVENTS, Attest
+from agent.update.durable import Disk
 from agent.values import Frame
 from tests.fakes.clips import picture
 from tests.fakes.clock import ManualClock
@@ -291,6 +292,59 @@ def test_given_a_kill_between_a_clip_and_the_note_about_it_then_the_clip_is_note
     after.film(0.5)
     assert [each.clip.name for each in after.finished] == [path.name]
     assert after.paths() == [path]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"events": [{}]}', '{"events": [], "camera": "gate", "name": 1}']
+)
+def test_given_damaged_notes_then_the_clip_is_noted_anew_without_its_story(make: Make, text: str) -> None:
+    box = make()
+    box.film(3)
+    box.tell()
+    box.film(8)
+    (sidecar,) = box.paths("clips/*.json")
+    sidecar.write_text(text, encoding="utf-8")
+    (box.root / "clips" / ".other.avi.age.pending").write_text(text, encoding="utf-8")
+    after = make(clock=box.clock)
+    after.film(0.3)
+    assert after.finished == []
+    (kept,) = after.folder.clips()
+    assert (kept.camera, kept.events) == ("gate", ())
+    assert after.paths("clips/.*") == []
+    assert after.keeper.state().ok
+    after.paths()[0].unlink()
+    again = make(clock=box.clock)
+    again.film(0.3)
+    assert again.paths("clips/*") == [], "a note without a clip goes"
+
+
+def test_given_pictures_beyond_what_a_clip_may_hold_then_its_end_is_left_out() -> None:
+    pictures = [Picture(number, number, bytes(MOST_BYTES // 4)) for number in range(6)]
+    assert _within(pictures, MOST_BYTES) == pictures[:4]
+    assert _within(pictures[:2], MOST_BYTES) == pictures[:2]
+
+
+def test_a_disk_that_refuses_a_clip_is_told_and_the_clip_counts_as_lost(make: Make) -> None:
+    class Broken(Disk):
+        def write(self, path: Path, data: bytes) -> None:
+            if path.suffix == ".age":
+                raise OSError(28, "No space left on device")
+            super().write(path, data)
+
+    box = make()
+    box.folder._disk = Broken()
+    box.film(3)
+    box.tell()
+    box.film(8)
+    state = box.keeper.state()
+    assert (state.ok, state.lost, state.clips) == (False, 1, 0)
+    assert "No space left on device; look at the disk" in str(state.reason)
+
+
+def test_a_keeper_needs_a_section_evidence(tmp_path: Path, owner: tuple[str, Path]) -> None:
+    config = config_of(tmp_path, owner[0]).model_copy(update={"evidence": None})
+    with pytest.raises(EvidenceError, match="write a section evidence"):
+        EvidenceKeeper(config, ManualClock())
 
 
 def test_given_a_stop_while_a_clip_is_gathered_then_it_is_sealed_as_far_as_it_came(make: Make) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from agent.assembly import open_configured
 from agent.clock import Instant
-from agent.config.schema import Camera
+from agent.config.schema import Camera, Model
+from agent.ops.replay import Replay
 from agent.pipeline import CameraPipeline
+from agent.records import EventBody
 from agent.scene.ground import fit_ground, person_heights
 from agent.stages import StageTimes
 from agent.values import Detections, Frame, RoadUser, Tracks
 from agent.vision.farsight import EVERY_S, MANY, PATIENCE_S, PROBE_S, FarSight, Heights
 from agent.vision.tiling import MOST_TILES
 from agent.watching import Lane, WatchLoop
+from tests.fakes.bright_street import write_bright_clip, write_bright_model
 from tests.fakes.clock import ManualClock
 from tests.fakes.lanes import FilmingCamera, RememberingSink, ToldEngine, told_detector
 from tests.fakes.records import MODEL
@@ -238,3 +243,18 @@ def test_many_far_zones_share_the_tiles_of_a_look() -> None:
     far = FarSight(strips)
     far.note(frame_at(0), tracks_of(30))
     assert all_tiles(far, 100) <= MOST_TILES
+
+
+def test_a_replay_has_all_the_time_there_is_and_always_looks_again(tmp_path: Path) -> None:
+    model = write_bright_model(tmp_path / "bright.onnx", label="person")
+    clip = write_bright_clip(tmp_path / "street.avi", 8.0)
+    zone = {"name": "square", "polygon": SQUARE.tolist(), "rules": {"crowd": {"people": 1, "enter_s": 1}}}
+    camera = Camera.model_validate({"name": "gate", "source": str(clip), "zones": [zone]})
+    again = Replay(clip, camera, open_configured(Model(file=model)), start_s=1.7e9)
+    seen = list(again.run())
+    looks = again._pipeline.second_looks()
+    assert looks is not None
+    assert looks[0] >= 1
+    assert looks[1] == 0
+    events = [record.body for _, each in seen for record in each.records if isinstance(record.body, EventBody)]
+    assert events[0].details["counted_by"] in {"tiles", "tracks"}
