@@ -58,6 +58,7 @@ class Onlooker:
 
     def __init__(self, pid: int) -> None:
         self.seen: set[tuple[str, int]] = set()
+        self.listening: set[tuple[str, int]] = set()
         self._process = psutil.Process(pid)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -77,6 +78,9 @@ class Onlooker:
             except psutil.Error:
                 return
             self.seen |= {(one.raddr.ip, one.raddr.port) for one in connections if one.raddr}
+            self.listening |= {
+                (one.laddr.ip, one.laddr.port) for one in connections if one.status == psutil.CONN_LISTEN
+            }
 
 
 @pytest.mark.timeout(120)
@@ -115,6 +119,7 @@ def test_given_a_running_agent_then_only_numbers_leave_and_only_to_the_configure
     assert sum(one.plain.get("volume", 0) for one in heard) > 0, "there was traffic to tell of"
     # To whom
     assert onlooker.seen == {("127.0.0.1", proxy.port)}
+    assert onlooker.listening == set(), "nobody can come in: it has no page and no port of its own"
     asked = witness.read_text(encoding="utf-8").splitlines()
     assert asked
     assert all(f"'127.0.0.1', {proxy.port}" in line for line in asked), asked

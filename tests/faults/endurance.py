@@ -10,10 +10,11 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -27,6 +28,7 @@ from tests.faults.campaigns import BROKER_LINES, centre
 from tests.faults.findings import Finding
 
 SAMPLE_S = 5.0
+NAME = "flapping network and camera"
 GROWTH_SHARE = 0.02
 EARLY_SHARE = 1 / 12  # five minutes of an hour
 CALM_S, LOOKS = 25.0, 10
@@ -102,7 +104,7 @@ class Endured:
         if self.lost:
             missed.append(f"{self.lost} records lost")
         return Finding(
-            name="flapping network and camera",
+            name=NAME,
             size=f"{minutes:.0f} minutes, {self.network_faults} and {self.camera_faults} failures",
             found=(
                 f"{self.early.rss_mb:.1f} MB, {self.early.descriptors} descriptors, {self.early.threads} threads after "
@@ -170,8 +172,8 @@ class Site:
     def look(self) -> Sample:
         """Measure the agent."""
         with self._process.oneshot():
-            rss_mb = self._process.memory_info().rss / 1e6
-            sample = Sample(self.now_s(), rss_mb, self._process.num_fds(), self._process.num_threads())
+            rss_mb = round(self._process.memory_info().rss / 1e6, 2)
+            sample = Sample(round(self.now_s(), 1), rss_mb, self._process.num_fds(), self._process.num_threads())
         self.samples.append(sample)
         return sample
 
@@ -229,26 +231,27 @@ def endure(folder: Path, *, minutes: float, seed: int) -> Endured:
         return Endured(early, late, site.samples, site.network.failures, site.camera.failures, stored, lost)
 
 
-def draw(endured: Endured, path: Path) -> None:
-    """What the agent held, over time."""
+def draw(figures: Mapping[str, Any], path: Path) -> None:
+    """What the agent held over time, from the figures of a :meth:`Endured.told`."""
     import matplotlib as mpl  # noqa: PLC0415 - an optional extra, needed for this alone
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - after the choice of what it draws on
 
-    minutes = [one.at_s / 60 for one in endured.samples]
+    samples = figures["samples"]
+    minutes = [one["at_s"] / 60 for one in samples]
     figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(8, 4.5))
-    upper.plot(minutes, [one.rss_mb for one in endured.samples], linewidth=0.8)
+    upper.plot(minutes, [one["rss_mb"] for one in samples], linewidth=0.8)
     upper.set_ylabel("resident memory, MB")
     upper.set_ylim(bottom=0)
-    lower.plot(minutes, [one.descriptors for one in endured.samples], linewidth=0.8, label="file descriptors")
-    lower.plot(minutes, [one.threads for one in endured.samples], linewidth=0.8, label="threads")
+    lower.plot(minutes, [one["descriptors"] for one in samples], linewidth=0.8, label="file descriptors")
+    lower.plot(minutes, [one["threads"] for one in samples], linewidth=0.8, label="threads")
     lower.set_ylim(bottom=0)
-    lower.set_xlabel("minutes of a network and a camera that come and go")
+    lower.set_xlabel("minutes of a network and a camera that come and go; dotted: the two quiet moments compared")
     lower.legend(loc="lower right")
     for axes in (upper, lower):
-        for moment in (endured.early, endured.late):
-            axes.axvline(moment.at_s / 60, color="grey", linestyle=":", linewidth=1)
+        for moment in ("early", "late"):
+            axes.axvline(figures[moment]["at_s"] / 60, color="grey", linestyle=":", linewidth=1)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)

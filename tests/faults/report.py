@@ -63,16 +63,13 @@ def backlog(scale: float, seed: int, folder: Path) -> Iterator[Finding]:
 
 def hostile(scale: float, seed: int, folder: Path) -> Iterator[Finding]:
     """Nonsense for every door."""
-    logging.getLogger("agent").setLevel(logging.CRITICAL)  # it would tell of each
     for door in DOORS:
         yield attack(door, max(100, round(ATTACKS * scale)), seed)
 
 
 def flapping(scale: float, seed: int, folder: Path) -> Iterator[Finding]:
     """A network and a camera that come and go; at least three minutes, or nothing has settled."""
-    endured = endurance.endure(folder, minutes=max(3.0, MINUTES * scale), seed=seed)
-    endurance.draw(endured, Path.cwd() / "faults-flapping.png")
-    yield endured.told()
+    yield endurance.endure(folder, minutes=max(3.0, MINUTES * scale), seed=seed).told()
 
 
 PARTS: dict[str, Part] = {
@@ -119,8 +116,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=20260319)
     parser.add_argument("--folder", type=Path, default=_memory(), help="where outboxes live meanwhile")
     parser.add_argument("--json", type=Path, help="write the findings there")
+    parser.add_argument("--plot", type=Path, help="draw there what the flapping agent held (needs the report extra)")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts of it (default: all)")
     args = parser.parse_args()
+    logging.getLogger("agent").setLevel(logging.CRITICAL)  # every fault would be told
     console = Console(width=150)
     findings: list[Finding] = []
     for name in args.only:
@@ -130,6 +129,8 @@ def main() -> int:
                 console.print(f"{one.name}: {one.found}: {'; '.join(one.missed) or 'met'}", highlight=False)
                 if args.json:
                     write(args.json, [one], scale=args.scale, seed=args.seed)
+                if args.plot and one.name == endurance.NAME:
+                    endurance.draw(one.figures, args.plot)
     console.print(table(findings))
     return int(any(one.missed for one in findings))
 
