@@ -27,7 +27,9 @@ from agent.mqtt.connection import Answer, Connection, Incoming, LinkLost, Timing
 from agent.mqtt.credentials import plaintext_warning
 from agent.mqtt.lanes import Lanes, Outgoing, Rows
 from agent.mqtt.messages import Ack, Birth, Health, LinkHealth, LinkStatus, MessageError, Status, decode, encode
+from agent.mqtt.refusals import Refusals
 from agent.mqtt.rows import Setting, encode_row
+from agent.mqtt.standing import Standing
 from agent.mqtt.topics import box_topic, is_reply_topic, record_topic
 from agent.outbox import Row
 from agent.records import Scalar
@@ -37,8 +39,6 @@ _MAX_NOTES: Final = 64
 _RESEND_MAX_S: Final = 600.0
 _TURN_ROWS: Final = 64
 _PACKET_ROOM_BYTES: Final = 512
-_MAX_REFUSED: Final = 8
-_MAX_DEFERRED: Final = 1000
 _FLUSH_S: Final = 2.0
 _LEAVING_SHARE: Final = 0.9
 """Of the time for stopping, what the thread may use: the rest is for its end."""
@@ -150,12 +150,10 @@ class Link:
         self._on_cost = on_cost
         self._is_application = settings.delivery == "application"
         self._mutex = threading.Lock()
-        self._state = LinkHealth(connected=False, reason="not started")
+        self._standing = Standing()
         self._birth: bytes | None = None
         self._acked = 0
-        self._deferred: dict[int, float] = {}  # records the broker refused, and when to try each again
-        self._rounds = 0  # how often it refused since all was well
-        self._complaint: str | None = None
+        self._refusals = Refusals(self._pause_s)
         self._drop_oldest_notes: deque[_Note] = deque(maxlen=_MAX_NOTES)
         self._stopping = threading.Event()
         self._leave_by_s = float("inf")
@@ -204,8 +202,7 @@ class Link:
 
     def state(self) -> LinkHealth:
         """How the connection fares; ``reason`` is one sentence when something is wrong."""
-        with self._mutex:
-            return self._state
+        return self._standing.now()
 
     def publish_birth(self, birth: Birth) -> None:
         """Say who this box is: now, and whenever it connects again."""
@@ -217,10 +214,9 @@ class Link:
 
     def publish_health(self, health: Health) -> None:
         """Say how the box fares, if it is connected; otherwise it is forgotten."""
-        with self._mutex:
-            if self._state.connected:
-                note = _Note(box_topic(self._device, "health"), encode(health), qos=0)
-                self._drop_oldest_notes.append(note)
+        if self.state().connected:
+            with self._mutex:
+                self._drop_oldest_notes.append(_Note(box_topic(self._device, "health"), encode(health), qos=0))
         self.wake()
 
     # The thread
@@ -272,22 +268,20 @@ class Link:
         self._settler.flush(_FLUSH_S)  # or what was just delivered would be sent again
         self._begin_connection_state()
         with self._mutex:
-            self._state = replace(self._state, connected=True, reason=self._complaint)
             self._drop_oldest_notes.clear()
             self._drop_oldest_notes.append(
                 _Note(box_topic(self._device, "status"), self._status("online"), retain=True)
             )
             if self._birth is not None:
                 self._drop_oldest_notes.append(self._birth_note(self._birth))
+        self._standing.up(self._refusals.complaint)
         _log.info("connected to %s:%d", self._settings.host, self._settings.port)
         self._rewind(connection)
 
     def _begin_connection_state(self) -> None:
         self._flight = _Flight()
         self._lanes: Lanes | None = None
-        self._refused_in_row = 0
-        self._has_complained = False
-        self._is_too_large = False  # a record that this broker doesn't take is kept for the next connection
+        self._refusals.begin()
         self._patience_s = self._timing.resend_s
         self._answered_s = time.monotonic()
 
@@ -338,7 +332,7 @@ class Link:
     def _idle_s(self) -> float:
         """How long nothing needs to be done unless something arrives or is committed."""
         now_s = time.monotonic()
-        due_s = self._lanes.due_s(now_s) if self._lanes is not None and not self._is_held_back(now_s) else None
+        due_s = self._lanes.due_s(now_s) if self._lanes is not None and not self._refusals.is_held_back(now_s) else None
         return min(0.5, due_s if due_s is not None else 0.5)
 
     # Sending
@@ -366,15 +360,14 @@ class Link:
 
     def _send_row(self, connection: Connection) -> bool:
         now_s = time.monotonic()
-        if self._lanes is None or self._is_held_back(now_s):
+        if self._lanes is None or self._refusals.is_held_back(now_s):
             return False
         outgoing = self._lanes.next(now_s)
         if outgoing is None:
             return False
         row = outgoing.row
-        if self._deferred.get(row.seq, 0.0) > now_s:
+        if self._refusals.must_wait(row.seq, now_s):
             return True
-        self._deferred.pop(row.seq, None)
         with self._charged():
             self._publish_row(connection, outgoing, now_s)
         return True
@@ -384,7 +377,7 @@ class Link:
         payload = encode_row(row, self._device, Setting(self._clock.now(), self._machine), backfill=outgoing.backfill)
         limit = connection.max_packet_bytes
         if limit is not None and len(payload) + _PACKET_ROOM_BYTES > limit:
-            self._is_too_large = True
+            self._refusals.too_large()
             self._complain(f"takes packets of {limit} bytes only; raise its limit to 64 kB")
             return
         mid = connection.publish(record_topic(self._device, row.camera, row.kind), payload)
@@ -411,34 +404,20 @@ class Link:
         self._count(acknowledged=int(not self._is_application))
         if not self._is_application:
             self._settler.done(seq)
-        self._refused_in_row = 0
-        if self._complaint is not None and not self._deferred and not self._is_too_large:
-            self._rounds = 0
-            self._complaint = None
-            with self._mutex:
-                self._state = replace(self._state, reason=None)
+        if self._refusals.accepted():
+            self._standing.tell(None)
 
     def _refuse(self, seq: int, why: str) -> None:
         """Keep the record, say so, and try it again later, ever more rarely; other records go on."""
         self._complain(why)
-        self._refused_in_row += 1
-        if seq and len(self._deferred) < _MAX_DEFERRED:
-            self._deferred[seq] = time.monotonic() + self._pause_s(self._rounds)
-            self._rounds += 1
+        self._refusals.refused(seq, time.monotonic())
 
     def _complain(self, why: str) -> None:
         sentence = f"{self._settings.host}:{self._settings.port}: {why}; records are kept and tried again"
-        if self._complaint != sentence:
+        if self._refusals.complain(sentence):
             _log.error("%s", sentence)
-        self._complaint = sentence
-        self._has_complained = True
-        with self._mutex:
-            self._state = replace(self._state, reason=sentence)
+        self._standing.tell(sentence)
         self._count(refused=1)
-
-    def _is_held_back(self, now_s: float) -> bool:
-        """When everything is refused, there is no point in going on before the first may be tried again."""
-        return self._refused_in_row >= _MAX_REFUSED and min(self._deferred.values(), default=0.0) > now_s
 
     def _watch(self, connection: Connection) -> None:
         """Notice what does not happen: acknowledgements by the broker and by the receiver."""
@@ -456,11 +435,10 @@ class Link:
             self._watch_receiver(connection, now_s)
 
     def _try_deferred(self, now_s: float) -> None:
-        for seq in [seq for seq, due_s in self._deferred.items() if due_s <= now_s]:
+        for seq in self._refusals.due(now_s):
             if self._lanes is None or not self._lanes.resend(seq, seq):
                 break
-            self._refused_in_row = 0
-            del self._deferred[seq]
+            self._refusals.tried(seq)
 
     def _watch_receiver(self, connection: Connection, now_s: float) -> None:
         """Send again what no receiver has acknowledged, ever more rarely while none answers."""
@@ -552,27 +530,11 @@ class Link:
         return encode(Status(device=self._device, boot=self._boot, state=state, time=time_s))
 
     def _set_down(self, reason: str) -> None:
-        if self._has_complained and not self._stopping.is_set():
-            reason = self._complaint or reason  # some brokers close on what they refuse; that is the reason to tell
-        with self._mutex:
-            was = self._state
-            losses = int(was.connected and not self._stopping.is_set())
-            self._state = replace(
-                was, connected=False, reason=reason[:1000], in_flight=0, reconnects=was.reconnects + losses
-            )
-        if was.reason != reason:
-            _log.log(logging.INFO if reason == "stopped" else logging.WARNING, "%s", reason)
+        is_stopping = self._stopping.is_set()
+        self._standing.down(reason if is_stopping else self._refusals.reason_of(reason), is_stopping=is_stopping)
 
     def _count(self, *, sent: int = 0, acknowledged: int = 0, refused: int = 0) -> None:
-        with self._mutex:
-            was = self._state
-            self._state = replace(
-                was,
-                sent=was.sent + sent,
-                acknowledged=was.acknowledged + acknowledged,
-                refused=was.refused + refused,
-                in_flight=len(self._flight.sent),
-            )
+        self._standing.count(in_flight=len(self._flight.sent), sent=sent, acknowledged=acknowledged, refused=refused)
 
 
 def _fitting(birth: Birth) -> bytes:

@@ -4,8 +4,9 @@
 or networks.
 """
 
+from agent.outbox.batch import Batch, Depth
 from agent.outbox.rows import Rank, Row, record_id
-from agent.outbox.store import Batch, Depth, Outbox
+from agent.outbox.store import Outbox
 from agent.outbox.writer import OutboxWriter, WriterState
 
 __all__ = ["Batch", "Depth", "Outbox", "OutboxWriter", "Rank", "Row", "WriterState", "record_id"]

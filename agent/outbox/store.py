@@ -14,12 +14,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from agent.clock import Clock
 from agent.errors import OutboxError
+from agent.outbox.batch import COLUMNS, ROW_BYTES, Batch, Depth, Packed, insert, row_of
 from agent.outbox.damage import continued, fresh_of, has_successor, ready_of, remove, salvage, succeed
 from agent.outbox.database import (
     PAGE_BYTES,
@@ -34,63 +35,18 @@ from agent.outbox.database import (
 )
 from agent.outbox.mark import BLOCK, Mark, lock, read_mark, write_mark
 from agent.outbox.room import Lost, Why, has_room, make_room, merged
-from agent.outbox.rows import Rank, Row, body_text, joined, model_text, pack, rank_of, unpack
-from agent.records import ClockState, Record, RecordKind
+from agent.outbox.rows import Rank, Row, joined
+from agent.records import ClockState, Record
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
-_ROW_BYTES: Final = 120  # a row's columns beside its body, and its place in the index
 _PIECE: Final = 1000
-_COLUMNS: Final = (
-    "seq, boots.boot, boots.machine, kind, camera, rank, time_s, mono_s, synced, error_ms, models.json, body "
-    "FROM records JOIN boots ON boots.id = records.boot LEFT JOIN models ON models.id = records.model"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one commit does, all or nothing.
-
-    Attributes:
-        records: To be stored, in this order.
-        state: Named JSON texts that belong to these records: counters, open events.
-        skipped: Records by kind that were lost before they came here; they get numbers and a gap record.
-        done: Sequence numbers that were delivered.
-        done_through: Every number up to this one was delivered.
-    """
-
-    records: Sequence[Record] = ()
-    state: Mapping[str, str] = field(default_factory=dict)
-    skipped: Mapping[RecordKind, int] = field(default_factory=dict)
-    done: Sequence[int] = ()
-    done_through: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """How full the store is: records waiting, UTC seconds of the oldest, bytes in use and allowed."""
-
-    records: int
-    oldest_s: float | None
-    used_bytes: int
-    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Ledger:
     last: int = 0
     depth: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Packed:
-    record: Record
-    body: bytes
-    model: str | None
-
-    @classmethod
-    def of(cls, record: Record) -> _Packed:
-        return cls(record, pack(body_text(record)), model_text(record))
 
 
 class Outbox:
@@ -161,7 +117,7 @@ class Outbox:
         Raises:
             OutboxError: The disk refuses; no record was stored, and the same call may be tried again.
         """
-        packed = [_Packed.of(record) for record in batch.records]
+        packed = [Packed.of(record) for record in batch.records]
         if batch == Batch():
             return range(0)
         return self._guarded(lambda: self._commit(batch, packed))
@@ -364,7 +320,7 @@ class Outbox:
             except DamagedError as damage:
                 raise OutboxError(f"{self.path}: is damaged again at once ({damage}); replace the disk") from damage
 
-    def _commit(self, batch: Batch, packed: list[_Packed]) -> range:
+    def _commit(self, batch: Batch, packed: list[Packed]) -> range:
         if batch.done_through or len(batch.done) > _PIECE:
             self._forget_in_pieces(batch)
             batch = replace(batch, done=(), done_through=0)
@@ -373,7 +329,7 @@ class Outbox:
         draft = self._ledger
         with transaction(self._db):
             draft = self._forget(draft, batch.done)
-            need = sum(len(one.body) + _ROW_BYTES for one in packed) + sum(map(len, batch.state.values()))
+            need = sum(len(one.body) + ROW_BYTES for one in packed) + sum(map(len, batch.state.values()))
             pages = need * 2 // PAGE_BYTES + 8
             self._widen(pages)
             before = self._db.total_changes
@@ -417,48 +373,17 @@ class Outbox:
                 draft = self._forget(self._ledger, batch.done[start : start + _PIECE])
             self._ledger = draft
 
-    def _insert(self, draft: _Ledger, packed: Sequence[_Packed]) -> _Ledger:
+    def _insert(self, draft: _Ledger, packed: Sequence[Packed]) -> _Ledger:
         if not packed:
             return draft
-        models = {text: self._model_row(text) for text in {one.model for one in packed}}
-        rows = (
-            (
-                seq,
-                self._boot_row,
-                one.record.kind,
-                one.record.camera,
-                rank_of(one.record),
-                one.record.time,
-                one.record.mono_s,
-                one.record.clock.synced,
-                one.record.clock.error_ms,
-                models[one.model],
-                one.body,
-            )
-            for seq, one in enumerate(packed, draft.last + 1)
-        )
-        self._db.executemany(f"INSERT INTO records VALUES ({', '.join('?' * 11)})", rows)  # noqa: S608 - a count
-        last = draft.last + len(packed)
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('last', ?)", (last,))
-        trusted = [one.record.time for one in packed if one.record.clock.synced]
-        if trusted:
-            raise_newest = (
-                "INSERT INTO meta VALUES ('newest_ms', ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)"
-            )
-            self._db.execute(raise_newest, (round(max(trusted) * 1000),))
-        return _Ledger(last=last, depth=draft.depth + len(packed))
+        insert(self._db, self._boot_row, draft.last + 1, packed)
+        return _Ledger(last=draft.last + len(packed), depth=draft.depth + len(packed))
 
-    def _model_row(self, text: str | None) -> int | None:
-        if text is None:
-            return None
-        self._db.execute("INSERT OR IGNORE INTO models (json) VALUES (?)", (text,))
-        return int(self._db.execute("SELECT id FROM models WHERE json = ?", (text,)).fetchone()[0])
-
-    def _gaps(self, lost: Iterable[Lost], why: Why) -> list[_Packed]:
+    def _gaps(self, lost: Iterable[Lost], why: Why) -> list[Packed]:
         now = self._clock.now()
         state = ClockState(synced=now.synced, error_ms=now.error_ms)
         return [
-            _Packed.of(
+            Packed.of(
                 Record(kind="gap", camera=None, time=now.utc_s, clock=state, body=part.gap(why), mono_s=now.mono_s)
             )
             for part in lost
@@ -485,12 +410,12 @@ class Outbox:
         self._mark = mark
 
     def _rows(self, where: str, low: int, high: int, limit: int) -> list[Row]:
-        found = self._db.execute(f"SELECT {_COLUMNS} {where} LIMIT ?", (low, high, limit)).fetchall()
+        found = self._db.execute(f"SELECT {COLUMNS} {where} LIMIT ?", (low, high, limit)).fetchall()
         rows: list[Row] = []
         broken: list[int] = []
         for raw in found:
             try:
-                rows.append(_row(raw))
+                rows.append(row_of(raw))
             except ValueError:
                 broken.append(raw[0])
         if broken:
@@ -516,23 +441,6 @@ class Outbox:
             used_bytes=used_pages(self._db) * PAGE_BYTES + (log.stat().st_size if log.exists() else 0),
             max_bytes=self._limits.database_pages * PAGE_BYTES + self._limits.log_bytes,
         )
-
-
-def _row(raw: tuple[Any, ...]) -> Row:
-    seq, boot, machine, kind, camera, rank, time_s, mono_s, synced, error_ms, model, body = raw
-    return Row(
-        seq=seq,
-        boot=boot,
-        machine=machine,
-        kind=kind,
-        camera=camera,
-        rank=Rank(rank),
-        time_s=time_s,
-        mono_s=mono_s,
-        clock=ClockState(synced=bool(synced), error_ms=error_ms),
-        model=model,
-        body=unpack(body),
-    )
 
 
 def _without(run: tuple[int, int], saved: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from agent.errors import KentonganError, TooSmallError
+from agent.outbox.batch import Batch
 from agent.outbox.rows import Rank, rank_of
-from agent.outbox.store import Batch
 from agent.records import Record, RecordKind
 
 _log = logging.getLogger(__name__)
