@@ -189,7 +189,8 @@ class ZoneBody:
     """What was in one zone during one interval.
 
     ``present`` is the number of road users standing in the zone, ``by_class`` its mean by class. ``origins`` counts
-    those that came to this zone from another named zone (turning movements).
+    those that came to this zone from another named zone (turning movements). ``second_look`` is the number of people by
+    closer looks at a dense or far zone, ``n`` how many looks; where it is there, it is the better number of people.
     """
 
     zone: str
@@ -203,6 +204,7 @@ class ZoneBody:
     density_per_m2: NotNegative | None = None
     level_of_service: LevelOfService | None = None
     origins: dict[str, Count] | None = None
+    second_look: Spread | None = None
     quality: Quality
 
 

@@ -109,14 +109,16 @@ class _Zone:
         feet = np.array(closer.feet, np.float64).reshape(-1, 2) * size
         self._closer.append((closer.at_s, int(geometry.inside(feet, outline).sum())))
 
-    def counted(self, now_s: float, people: int, standing: int) -> tuple[int, int, str]:
-        """The better of the two counts, how many of them stand, and which it is."""
+    def counted(self, now_s: float, people: int, standing: int) -> tuple[int, int | None, str]:
+        """The better of the two counts, how many of them stand if that is known, and which it is."""
         while self._closer and not 0 <= now_s - self._closer[0][0] <= CLOSER_S:
             self._closer.popleft()
         if len(self._closer) < FEWEST_LOOKS:
             return people, standing, "tracks"
         there = round(float(np.median([count for _, count in self._closer])))
-        # Who stands is known of those with a track; the others are taken to do as they do.
+        if 2 * people < there:
+            return there, None, "tiles"
+        # Who stands is known of those with a track; where these are most, the others are taken to do as they do.
         return there, round(standing / max(people, 1) * there), "tiles"
 
     def see(self, sight: Sight, inside: Any, kmh: Any) -> tuple[int, int]:
@@ -185,11 +187,13 @@ class Crowds:
 
     def _see(self, each: _Zone, sight: Sight, inside: Any, kmh: Any) -> list[Body]:
         people, standing, by = each.counted(sight.at.mono_s, *each.see(sight, inside, kmh))
-        details: dict[str, Detail] = {"people": people, "standing": standing, "counted_by": by, **each.flows()}
+        details: dict[str, Detail] = {"people": people, "counted_by": by}
+        if standing is not None:  # else too few have a track to say what people do
+            details |= {"standing": standing, **each.flows()}
         per_m2 = self._density(each.index, people, sight.size)
         if per_m2 is not None:
             details["per_m2"] = round(per_m2, 2)
-            details["level_of_service"] = fruin(per_m2, standing=2 * standing > people)
+            details["level_of_service"] = fruin(per_m2, standing=2 * (standing or 0) > people)
         events: list[Body] = []
         if each.crowd is not None:
             share = _fill(each.crowd, people, per_m2)

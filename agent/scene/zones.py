@@ -23,11 +23,14 @@ from agent.scene.pcu import PcuTable
 from agent.scene.places import Places
 from agent.scene.roster import Columns, Sight, as_state
 from agent.scene.rule import Moment, Setting, State
+from agent.scene.values import SecondLook
 from agent.values import CLASS_NAMES, RoadUser
 
 BAND: Final = 0.05
 """To come or go, a ground point must be this far, in box sizes, on the other side of the zone's edge."""
 LEAST_BAND_PX: Final = 2.0
+LOOK_STANDS_S: Final = 4.0
+"""A second look, about one a second, stands for no more than so long of an interval."""
 HIDDEN_S: Final = 1.0
 """Somebody not observed for longer than this is no longer counted as present, though not yet as gone."""
 
@@ -44,6 +47,9 @@ class _Book:
     dwelt_s: float = 0.0
     longest_s: float = 0.0
     origins: dict[str, int] = field(default_factory=dict)
+    looks: int = 0
+    looked: int = 0
+    most_looked: int = 0
 
     @classmethod
     def restored(cls, kept: Mapping[str, Any]) -> _Book:
@@ -57,6 +63,9 @@ class _Book:
             dwells=int(kept.get("dwells", 0)),
             dwelt_s=float(kept.get("dwelt_s", 0.0)),
             longest_s=float(kept.get("longest_s", 0.0)),
+            looks=int(kept.get("looks", 0)),
+            looked=int(kept.get("looked", 0)),
+            most_looked=int(kept.get("most_looked", 0)),
             origins={str(name): int(count) for name, count in as_state(kept.get("origins")).items()},
         )
 
@@ -75,6 +84,9 @@ class _Book:
             "dwelt_s": round(self.dwelt_s, 3),
             "longest_s": round(self.longest_s, 3),
             "origins": dict(self.origins),
+            "looks": self.looks,
+            "looked": self.looked,
+            "most_looked": self.most_looked,
         }
         return {key: value for key, value in every.items() if value}
 
@@ -84,6 +96,18 @@ class _Book:
         self.dwells += 1
         self.dwelt_s += max(0.0, after_s)
         self.longest_s = max(self.longest_s, after_s)
+
+    def look(self, people: int) -> None:
+        """A second look found so many people."""
+        self.looks += 1
+        self.looked += people
+        self.most_looked = max(self.most_looked, people)
+
+    def second_look(self, watched_s: float) -> Spread | None:
+        """People by second looks, where there were enough of them to stand for the interval."""
+        if self.looks == 0 or self.looks * LOOK_STANDS_S < watched_s:
+            return None
+        return Spread(mean=round(self.looked / self.looks, 3), max=self.most_looked, n=self.looks)
 
     def dwell(self) -> Spread | None:
         """How long those stayed who left."""
@@ -139,6 +163,8 @@ class Zones:
         ]
         if moment.sight is not None and self._zones:
             self._see(moment.sight)
+            if moment.closer is not None:
+                self._see_closer(moment.closer, moment.sight.size)
         return bodies
 
     def _see(self, sight: Sight) -> None:
@@ -152,6 +178,12 @@ class Zones:
         columns["category"][sight.slots] = sight.classes
         self._come_and_go(sight)
         self._stay(sight)
+
+    def _see_closer(self, closer: SecondLook, size: tuple[int, int]) -> None:
+        feet = np.array(closer.feet, np.float64).reshape(-1, 2) * size
+        for index, zone in enumerate(self._zones):
+            if zone.name in closer.zones and self._wanted[index, RoadUser.PERSON]:
+                self._books[index].look(int(geometry.inside(feet, self._places.polygon(index, size)).sum()))
 
     def _leave(self, slots: Array | Any, when_s: Array) -> None:
         columns = self._columns
@@ -213,16 +245,21 @@ class Zones:
         if closed.watched_s <= 0:
             return ZoneBody(zone=zone.name, interval=closed.interval, quality=closed.quality)
         mean = book.seconds / closed.watched_s
+        present = Spread(mean=round(float(mean.sum()), 3), max=book.most)
         by_class: dict[ClassName, float] = {
             user.label: round(float(mean[user]), 3)  # type: ignore[misc]
             for user in RoadUser
             if self._wanted[index, user]
         }
+        closer = book.second_look(closed.watched_s)
+        if closer is not None:
+            mean = mean.copy()
+            mean[RoadUser.PERSON] = closer.mean
         per_km, per_m2, level = self._density(index, zone, mean)
         return ZoneBody(
             zone=zone.name,
             interval=closed.interval,
-            present=Spread(mean=round(float(mean.sum()), 3), max=book.most),
+            present=present,
             by_class=by_class,
             entered=book.entered,
             left=book.left,
@@ -231,6 +268,7 @@ class Zones:
             density_per_m2=per_m2,
             level_of_service=level,
             origins=dict(sorted(book.origins.items())) if len(self._zones) > 1 else None,
+            second_look=closer,
             quality=closed.quality,
         )
 

@@ -191,11 +191,11 @@ class FarSquare:
 
 def test_given_time_enough_then_a_far_square_is_looked_at_again_about_once_a_second() -> None:
     square = FarSquare(0.01)
-    square.run_for(20)
+    square.run_for(10)
     finished, skipped = square.looks()
-    assert 17 <= finished <= 20
+    assert 8 <= finished <= 10
     assert skipped == 0
-    assert square.lanes[0].detections == pytest.approx(200, abs=4)
+    assert square.lanes[0].detections == pytest.approx(100, abs=4)
 
 
 @pytest.mark.parametrize("cameras", [1, 4])
@@ -203,21 +203,21 @@ def test_second_looks_never_cost_a_camera_its_detections(cameras: int) -> None:
     run_s = 0.08 / cameras
     with_looks, without = FarSquare(run_s, cameras), FarSquare(run_s, cameras, second_look=False)
     for square in (with_looks, without):
-        square.run_for(20)
+        square.run_for(8)
     assert without.looks() == (0, 0)
     assert with_looks.looks() > (0, 0)
     for one, other in zip(with_looks.lanes, without.lanes, strict=True):
         assert one.detections >= other.detections - 4
-        assert one.detections >= 8 * 20
+        assert one.detections >= 8 * 8
 
 
 def test_given_a_box_without_time_then_second_looks_are_skipped_and_counted() -> None:
     square = FarSquare(0.2)
-    square.run_for(20)
+    square.run_for(12)
     finished, skipped = square.looks()
     assert finished == 0
-    assert skipped >= 5
-    assert square.lanes[0].detections == pytest.approx(100, abs=3)
+    assert skipped >= 2
+    assert square.lanes[0].detections == pytest.approx(60, abs=3)
 
 
 def test_given_a_model_that_takes_several_then_two_tiles_share_a_run_and_no_more() -> None:

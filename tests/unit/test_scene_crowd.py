@@ -6,7 +6,7 @@ import pytest
 
 from agent.config.rules import Crowd, RuleSettings, Surge
 from agent.config.schema import Camera, Ground, GroundPoint, Zone
-from agent.records import EventBody
+from agent.records import EventBody, ZoneBody
 from agent.scene import Scene
 from agent.scene.crowd import fruin
 from agent.scene.usual import ENOUGH, Usual
@@ -21,7 +21,14 @@ SQUARE = ((0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.1, 0.9))
 class Square:
     """A square that people walk onto, watched ten times a second."""
 
-    def __init__(self, *, crowd: Crowd | None = None, surge: Surge | None = None, metres: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        crowd: Crowd | None = None,
+        surge: Surge | None = None,
+        metres: float | None = None,
+        state: str | None = None,
+    ) -> None:
         zone = Zone(name="square", polygon=SQUARE, rules=RuleSettings(crowd=crowd, surge=surge))
         ground = None
         if metres is not None:
@@ -29,8 +36,9 @@ class Square:
             pairs = zip(SQUARE, corners, strict=True)
             ground = Ground(points=tuple(GroundPoint(image=image, metres=where) for image, where in pairs))
         camera = Camera(name="square-1", source="rtsp://camera/1", zones=(zone,), ground=ground)
-        self.scene = Scene(camera, device="box", model=None)
+        self.scene = Scene(camera, device="box", model=None, state=state)
         self.now_s = 0.0
+        self.zones: list[ZoneBody] = []
 
     def hold(self, people: int, seconds: float, *, every_s: float = 0.5, closer: int | None = None) -> list[EventBody]:
         found: list[EventBody] = []
@@ -44,6 +52,7 @@ class Square:
                 feet = tuple((0.15 + 0.7 * n / max(closer, 1), 0.5) for n in range(closer))
                 second = SecondLook(instant(self.now_s).mono_s, ("square",), (*feet, (0.95, 0.95)))
             records = self.scene.update(tracks(bodies), instant(self.now_s), SIZE, closer=second)
+            self.zones += [record.body for record in records if isinstance(record.body, ZoneBody)]
             found += [record.body for record in records if isinstance(record.body, EventBody)]
         return found
 
@@ -65,6 +74,9 @@ def test_given_a_second_look_then_it_counts_instead_of_the_tracks_and_the_event_
     assert square.hold(3, 10) == []
     (started,) = square.hold(3, 15, closer=12)
     assert (started.details["people"], started.details["counted_by"]) == (12, "tiles")
+    assert not {"standing", "came_per_min"} & set(started.details), "too few have a track"
+    (started,) = Square(crowd=Crowd(people=10, enter_s=3)).hold(8, 15, closer=12)
+    assert started.details["people"] == 12
     assert started.details["standing"] == 12, "as those do who have a track"
 
 
@@ -75,6 +87,31 @@ def test_given_no_second_look_for_seconds_then_the_tracks_count_again() -> None:
     assert ended.phase == "end"
     (started,) = square.hold(11, 10)
     assert started.details["counted_by"] == "tracks"
+
+
+def test_an_interval_tells_people_by_second_looks_where_there_were_enough_of_them() -> None:
+    square = Square(crowd=Crowd(people=10), metres=10.0)
+    square.hold(2, 70, closer=7)
+    square.hold(2, 60)
+    square.hold(2, 60, closer=3)
+    square.hold(2, 2)
+    first, second, third = (zone.second_look for zone in square.zones[:3])
+    assert first is not None
+    assert (first.mean, first.max) == (7, 7)
+    assert 55 <= (first.n or 0) <= 60
+    assert second is None, "a few looks don't stand for a minute"
+    assert third is not None
+    assert 3 <= third.mean < 4
+    densities = [zone.density_per_m2 or 0 for zone in square.zones[:2]]
+    assert densities[0] > 2.5 * densities[1]
+    assert all(zone.present is not None and zone.present.max == 2 for zone in square.zones[:3]), "by tracks"
+    kept = Square(crowd=Crowd(people=10))
+    kept.hold(2, 30, closer=7)
+    again = Square(crowd=Crowd(people=10), state=kept.scene.snapshot())
+    again.now_s = kept.now_s
+    again.hold(2, 40, closer=7)
+    assert again.zones[0].second_look is not None
+    assert (again.zones[0].second_look.n or 0) > 50, "over a restart too"
 
 
 def test_given_twice_the_level_then_the_crowd_is_an_alarm() -> None:
