@@ -12,7 +12,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,11 +55,20 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A clip that lies here: its facts, and why it was kept."""
+    """A clip that lies here.
+
+    Attributes:
+        clip: Its facts.
+        camera: What it shows.
+        events: Why it was kept.
+        dated_s: From when its age counts, UTC: the first moment at which it was there and the clock was set. The
+            times of the clip itself may be of a clock that was not.
+    """
 
     clip: Clip
     camera: str
-    events: tuple[EventBody, ...] = field(default=())
+    events: tuple[EventBody, ...] = ()
+    dated_s: float | None = None
 
     def told(self) -> list[Evidence]:
         """What the scene is told, one for each event."""
@@ -129,6 +138,7 @@ class EvidenceFolder:
             OSError: It refuses.
         """
         self.check_room(len(sealed))
+        self.announce(story)  # with its true times: the power may go before the note is written
         self._disk.write(self._clips / story.name, sealed)
         kept = self._note(story, sealed)
         self._disk.remove(self._pending(story.name))
@@ -200,7 +210,9 @@ class EvidenceFolder:
         held = sum(kept.clip.bytes for kept in clips)
         gone = []
         for kept in clips:
-            old = now_s is not None and now_s - kept.clip.end_s > self._keep_s
+            if now_s is not None and kept.dated_s is None:
+                self._write_note(replace(kept, dated_s=now_s))
+            old = now_s is not None and kept.dated_s is not None and now_s - kept.dated_s > self._keep_s
             if not old and held <= self._max_bytes:
                 continue
             held -= kept.clip.bytes
@@ -227,22 +239,29 @@ class EvidenceFolder:
             yield self._note(story, place.read_bytes())
             LOG.warning("evidence: the clip %s was finished before the agent ended; noted now", story.name)
             return
-        pieces = sorted((_piece_of(path), path) for path in self._ring.glob(f"{story.camera}.*{ENDING}"))
-        parts = [(of, path) for of, path in pieces if of[2] >= story.start_s and of[1] <= story.end_s]
-        for number, ((_, start_s, end_s), path) in enumerate(parts, 1):
-            name = story.name.removesuffix(ENDING) + f".part{number}{ENDING}"
-            self._disk.adopt(path, self._clips / name)
-            part = Story(name, story.camera, start_s, end_s, story.events)
-            yield self._note(part, (self._clips / name).read_bytes())
+        stem = story.name.removesuffix(ENDING)
+        for path in self._ring.glob(f"{story.camera}.*{ENDING}"):
+            _, start_s, end_s = _piece_of(path)
+            if end_s >= story.start_s and start_s <= story.end_s:
+                times = path.name.removeprefix(f"{story.camera}.")
+                self._disk.adopt(path, self._clips / f"{stem}.{times}")
+        parts = sorted(self._clips.glob(f"{stem}.*{ENDING}"))  # those too that a crash in here left without a note
+        for path in parts:
+            _, start_s, end_s = _piece_of(path)
+            yield self._note(Story(path.name, story.camera, start_s, end_s, story.events), path.read_bytes())
         what = f"kept in {len(parts)} parts from the ring" if parts else "lost: the ring was in memory"
         LOG.warning("evidence: the agent ended while the clip %s was gathered; it is %s", story.name, what)
 
     def _note(self, story: Story, sealed: bytes) -> Kept:
         clip = Clip(story.name, hashlib.sha256(sealed).hexdigest(), len(sealed), story.start_s, story.end_s)
         kept = Kept(clip, story.camera, story.events)
-        plain = {**asdict(clip), "camera": story.camera, "events": [dump(event) for event in story.events]}
-        self._disk.write(self._sidecar(story.name), json.dumps(plain, indent=1).encode())
+        self._write_note(kept)
         return kept
+
+    def _write_note(self, kept: Kept) -> None:
+        events = [dump(event) for event in kept.events]
+        plain = {**asdict(kept.clip), "camera": kept.camera, "dated_s": kept.dated_s, "events": events}
+        self._disk.write(self._sidecar(kept.clip.name), json.dumps(plain, indent=1).encode())
 
     def _pending(self, name: str) -> Path:
         return self._clips / f".{name}.pending"
@@ -274,8 +293,8 @@ def _read_kept(path: Path) -> Kept | None:
     plain = dict(_read_json(path))
     try:
         events = tuple(load(EventBody, each) for each in plain.pop("events"))
-        camera = plain.pop("camera")
-        return Kept(Clip(**plain), camera, events)
+        camera, dated_s = str(plain.pop("camera")), plain.pop("dated_s", None)
+        return Kept(Clip(**plain), camera, events, None if dated_s is None else float(dated_s))
     except (KeyError, TypeError, ValueError):
         return None
 

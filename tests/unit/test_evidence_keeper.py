@@ -222,12 +222,23 @@ def test_the_oldest_clips_go_by_age_and_by_size_but_never_by_a_clock_that_is_not
     box.tell()
     box.film(8)
     assert len(box.paths()) == 1
+    box.clock.advance(61)
+    box.keeper.turn(0.0)
     box.clock.set_synced(synced=False)
+    box.clock.step_utc(-1e9)
+    box.film(3)
+    box.tell("undated")
+    box.film(8)
+    box.clock.step_utc(1e9)
     box.clock.advance(5_000)
     box.keeper.turn(0.0)
-    assert len(box.paths()) == 1
+    assert len(box.paths()) == 2
     box.clock.set_synced(synced=True)
     box.clock.advance(100)
+    box.keeper.turn(0.0)
+    (kept,) = box.folder.clips()
+    assert kept.events[0].event == "undated", "its age counts from now on"
+    box.clock.advance(1_000)
     box.keeper.turn(0.0)
     assert box.paths("clips/*") == []
 
@@ -256,13 +267,29 @@ def test_given_a_kill_while_a_clip_is_gathered_then_the_ring_s_pieces_are_kept_i
     after.film(0.5)
     parts = after.paths()
     assert len(parts) >= 1
-    assert all(".part" in path.name for path in parts)
+    assert all(len(path.name.split(".")) == 5 for path in parts), "clip, beginning, end"
     told = {each.clip.name: each.clip for each in after.finished}
     assert set(told) == {path.name for path in parts}
     assert all(hashlib.sha256(path.read_bytes()).hexdigest() == told[path.name].sha256 for path in parts)
     assert sum(len(opened(path, owner[1])[1]) for path in parts) > 10
     assert after.paths("clips/.*") == []
     assert "parts from the ring" in caplog.text
+
+
+def test_given_another_kill_in_the_midst_of_that_then_no_part_is_lost(make: Make, owner: tuple[str, Path]) -> None:
+    box = make(ring={"minutes": 5}, before_s=12)
+    box.film(20)
+    box.tell()
+    (pending,) = box.paths("clips/.*.pending")
+    piece = box.paths("ring/*.age")[-1]
+    times = piece.name.removeprefix("gate.")
+    piece.rename(pending.with_name(pending.name[1:].removesuffix(".avi.age.pending") + f".{times}"))
+    after = make(ring={"minutes": 5}, clock=box.clock)
+    after.film(0.5)
+    names = {each.clip.name for each in after.finished}
+    assert len(names) >= 2
+    assert names == {path.name for path in after.paths()}
+    assert any(times in name for name in names)
 
 
 def test_given_a_kill_while_a_clip_was_gathered_in_memory_then_it_is_said_to_be_lost(
