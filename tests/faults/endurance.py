@@ -27,7 +27,7 @@ from tests.fakes.tcp_proxy import Fault, TcpProxy, Toxic
 from tests.faults.campaigns import BROKER_LINES, centre
 from tests.faults.findings import Finding
 
-SAMPLE_S = 5.0
+SAMPLE_S = 15.0
 NAME = "flapping network and camera"
 GROWTH_SHARE = 0.02
 EARLY_SHARE = 1 / 12  # five minutes of an hour
@@ -243,10 +243,10 @@ def draw(figures: Mapping[str, Any], path: Path) -> None:
     figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(8, 4.5))
     upper.plot(minutes, [one["rss_mb"] for one in samples], linewidth=0.8)
     upper.set_ylabel("resident memory, MB")
-    upper.set_ylim(bottom=0)
+    upper.set_ylim(0, 1.25 * max(one["rss_mb"] for one in samples))
     lower.plot(minutes, [one["descriptors"] for one in samples], linewidth=0.8, label="file descriptors")
     lower.plot(minutes, [one["threads"] for one in samples], linewidth=0.8, label="threads")
-    lower.set_ylim(bottom=0)
+    lower.set_ylim(0, 1.25 * max(one["descriptors"] for one in samples))
     lower.set_xlabel("minutes of a network and a camera that come and go; dotted: the two quiet moments compared")
     lower.legend(loc="lower right")
     for axes in (upper, lower):

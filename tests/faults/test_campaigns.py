@@ -50,6 +50,6 @@ def test_given_a_network_fault_then_nothing_is_lost_and_it_goes_on(tmp_path: Pat
 
 @pytest.mark.timeout(120)
 def test_given_days_without_a_network_then_all_fits_and_arrives_in_order(tmp_path: Path) -> None:
-    finding = outage(tmp_path, share=0.002, seed=SEED)
+    finding = outage(tmp_path, share=0.001, seed=SEED)
     assert finding.missed == (), finding
-    assert finding.figures["arrived"] == 5184
+    assert finding.figures["arrived"] == 2592
