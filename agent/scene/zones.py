@@ -30,7 +30,7 @@ BAND: Final = 0.05
 """To come or go, a ground point must be this far, in box sizes, on the other side of the zone's edge."""
 LEAST_BAND_PX: Final = 2.0
 LOOK_STANDS_S: Final = 4.0
-"""A second look, about one a second, stands for no more than so long of an interval."""
+"""A second look, one in a second or three, stands for no more than so long of an interval."""
 HIDDEN_S: Final = 1.0
 """Somebody not observed for longer than this is no longer counted as present, though not yet as gone."""
 

@@ -20,7 +20,11 @@ from agent.values import Bools, Detections, Floats, Frame, Image, RoadUser, Trac
 from agent.vision.tiling import MOST_TILES, Tile, merge, plan
 
 EVERY_S: Final = 1.0
-"""From the beginning of one look to that of the next."""
+"""From the beginning of one look to that of the next …"""
+QUIET_EVERY_S: Final = 3.0
+"""… and while hardly anybody is there, which costs a third."""
+HARDLY: Final = 3
+"""Fewer than so many are hardly anybody."""
 PATIENCE_S: Final = 3.0
 """A look that takes longer tells of the past, and is dropped."""
 SMALL_PX: Final = 30.0
@@ -30,7 +34,7 @@ MANY: Final = 12
 """So many people in a region hide each other …"""
 MANY_PX: Final = 44.0
 """… and are looked at again even when they are this high."""
-PROBE_S: Final = 15.0
+PROBE_S: Final = 60.0
 """Where nobody was seen yet, nobody knows how high people are; so often a guess is tried."""
 PROBE_SHARE: Final = 0.05
 """The guess: this share of the picture's height."""
@@ -144,6 +148,7 @@ class FarSight:
         self._began_s = self._probed_s = -np.inf
         self._many: frozenset[str] = frozenset()
         self._glance: Glance | None = None
+        self._every_s = EVERY_S
         self._needed = True  # until a plan says otherwise
 
     @property
@@ -156,7 +161,7 @@ class FarSight:
         now_s = frame.at.mono_s
         if self._look is not None and not 0 <= now_s - self._look.frame.at.mono_s <= PATIENCE_S:
             self.drop()
-        if self._look is not None or 0 <= now_s - self._began_s < EVERY_S:
+        if self._look is not None or 0 <= now_s - self._began_s < self._every_s:
             return
         self._began_s = now_s
         picture = (frame.image.shape[1], frame.image.shape[0])
@@ -215,6 +220,7 @@ class FarSight:
         feet = np.stack([(people.boxes[:, 0] + people.boxes[:, 2]) / 2, people.boxes[:, 3]], axis=1)
         feet /= np.array([width, height], np.float32)
         self._glance = Glance(look.frame.at.mono_s, look.regions, feet.astype(np.float32))
+        self._every_s = EVERY_S if len(people) >= HARDLY else QUIET_EVERY_S
         self.finished += 1
         self._look = None
 
