@@ -27,6 +27,7 @@ from models.train.run import build_model
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from torch import Tensor
     from ultralytics.nn.tasks import DetectionModel
 
 OPSET = 17
@@ -39,10 +40,31 @@ def trained_network(checkpoint: Path) -> DetectionModel:
     model = build_model(checkpoint.parent / "street.yaml", seed=0)
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     model.load_state_dict(state["average"])
+    return deployed(model)
+
+
+def deployed(model: DetectionModel) -> DetectionModel:
+    """The network as it is written: normalisations melted into the convolutions before them, boxes decoded."""
     model = model.float().eval().fuse(verbose=False)
     head = model.model[-1]
     head.export, head.format, head.dynamic = True, "onnx", False
     return model
+
+
+def write_raw(model: DetectionModel, size: tuple[int, int], output: Path) -> Tensor:
+    """Write a deployed network of an input (width, height) as it comes from torch; returns a picture of that size."""
+    width, height = size
+    picture = torch.from_numpy(np.random.default_rng(0).random((1, 3, height, width), np.float32))
+    torch.onnx.export(
+        model,
+        (picture,),
+        str(output),
+        opset_version=OPSET,
+        input_names=["images"],
+        output_names=["output0"],
+        dynamo=False,
+    )
+    return picture
 
 
 def provenance_of(checkpoint: Path) -> dict[str, Any]:
@@ -50,7 +72,7 @@ def provenance_of(checkpoint: Path) -> dict[str, Any]:
     record = json.loads((checkpoint.parent / "config.json").read_text(encoding="utf-8"))
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     return {
-        "from": "random weights; data/street, train split",
+        "from": _beginning(record),
         "data_sha256": record["data_sha256"],
         **({"earlier_data": record["earlier_data"]} if "earlier_data" in record else {}),
         "pictures_seen": state["images"],
@@ -62,25 +84,22 @@ def provenance_of(checkpoint: Path) -> dict[str, Any]:
     }
 
 
+def _beginning(record: Mapping[str, Any]) -> str | dict[str, Any]:
+    """Random weights, or the file a run started from with all that file says of its own making."""
+    if "started_from" in record:
+        return dict(record["started_from"])
+    return "random weights; data/street, train split"
+
+
 def write_onnx(model: DetectionModel, size: tuple[int, int], metadata: Mapping[str, str], output: Path) -> None:
     """Write, simplify, describe, and compare with torch.
 
     Raises:
         SystemExit: The file is too large, or answers otherwise than the network.
     """
-    width, height = size
-    picture = torch.from_numpy(np.random.default_rng(0).random((1, 3, height, width), np.float32))
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw.onnx"
-        torch.onnx.export(
-            model,
-            (picture,),
-            str(raw),
-            opset_version=OPSET,
-            input_names=["images"],
-            output_names=["output0"],
-            dynamo=False,
-        )
+        picture = write_raw(model, size, raw)
         graph = onnxslim.slim(onnx.load(str(raw)))
     shorten(graph.graph)
     onnx.helper.set_model_props(graph, dict(metadata))

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from models.train.plan import Plan
 
 
-def record_of(plan: Plan, *, data_sha256: str, stills: int, command: Sequence[str]) -> dict[str, Any]:
+def record_of(
+    plan: Plan, *, data_sha256: str, stills: int, command: Sequence[str], origin: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The record of a run that is about to start: plain JSON values."""
     return {
         "config": json.loads(json.dumps(dataclasses.asdict(plan))),
         "data_sha256": data_sha256,
         "stills": stills,
+        **({"started_from": dict(origin)} if origin else {}),
         "command": list(command),
         "versions": versions(),
     }
@@ -51,8 +54,8 @@ def prepare_folder(folder: Path, yaml_file: Path, record: Mapping[str, Any], dat
         earlier = {"data_sha256": before["data_sha256"], "until": _where(folder), "why": data_changed}
         before = {**before, "data_sha256": record["data_sha256"], "earlier_data": [*_earlier(before), earlier]}
         record_file.write_text(json.dumps(before, indent=2) + "\n", encoding="utf-8")
-    for key in ("config", "data_sha256"):
-        if before[key] != record[key]:
+    for key in ("config", "data_sha256", "started_from"):
+        if before.get(key) != record.get(key):
             raise SystemExit(f"{record_file}: this run was started with another '{key}': give a new --run folder")
     if network_file.read_bytes() != yaml_file.read_bytes():
         raise SystemExit(f"{network_file}: this run was started with another network: give a new --run folder")

@@ -13,6 +13,7 @@ from models.train.dataset import CLASSES
 from models.train.processes import world_size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from torch import Tensor
@@ -52,6 +53,13 @@ class Run:
         self.average = ModelEMA(self.model, decay=plan.average, tau=plan.average_ramp)
         self.step = self.images = 0
         self.trained_s = 0.0
+
+    def begin_with(self, set_weights: Callable[[DetectionModel], object]) -> None:
+        """Take other weights than random ones, on this run's device and in the averaged network as well."""
+        model = self.model.cpu()
+        set_weights(model)
+        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.average.ema.load_state_dict(self.model.state_dict())
 
     def save(self, name: str = "last.pt") -> None:
         """Write a checkpoint; an interruption while writing leaves the old one whole."""

@@ -5,7 +5,8 @@
 The same command starts a run and resumes it. Small pictures first, the deployed size last; one cosine schedule
 over the whole run, by wall time trained (`--hours`) or by pictures seen (`--images`). Writes into the run's folder
 `config.json` (plan, versions, hash of the data), `log.jsonl`, `last.pt` (everything a resume needs) and `ema-*.pt`
-(snapshots of the averaged weights). Never reads weights from anywhere but its own run.
+(snapshots of the averaged weights). Weights are random at first, or those of a file of this recipe (`--start-from`),
+whose sha256 is recorded; they are read from nowhere else.
 """
 
 from __future__ import annotations
@@ -22,16 +23,18 @@ import torch
 
 from models.train.dataset import BadDataError, folder_hash, read_split
 from models.train.diary import Diary
-from models.train.pictures import batches
+from models.train.pictures import Pictures, batches, collate
 from models.train.plan import Plan
 from models.train.processes import agreed
 from models.train.record import prepare_folder, record_of
 from models.train.run import Run
+from models.train.start import origin_of, start_from
 
 if TYPE_CHECKING:
     from models.train.dataset import Sample
 
 HERE = Path(__file__).resolve().parent
+STATISTICS_PICTURES = 64  # to measure the normalisations of a file on
 
 
 def train(run: Run, samples: list[Sample], *, hours: float | None, images: int | None, workers: int) -> None:
@@ -65,13 +68,23 @@ def train_process(number: int, processes: int, port: int, samples: list[Sample],
     if processes > 1:
         address = f"tcp://127.0.0.1:{port}"
         torch.distributed.init_process_group("gloo", init_method=address, rank=number, world_size=processes)
-    run = Run(args.run, Plan(batch=args.batch), args.device)
+    run = Run(args.run, plan_of(args), args.device)
     resumed = run.resume()
+    if not resumed and args.start_from is not None:
+        last = run.plan.stages[-1]
+        seen = Pictures(samples, run.plan, last)
+        batch = collate([seen[i] for i in range(STATISTICS_PICTURES)])
+        run.begin_with(lambda model: start_from(model, args.start_from, batch["img"].float() / 255))
     if number == 0:
         print(f"{'resumes' if resumed else 'starts'} at {run.images} pictures, {len(samples)} stills", flush=True)
     train(run, samples, hours=args.hours, images=args.images, workers=args.workers)
     if number == 0:
         print(f"done: {run.folder / 'last.pt'}, {run.images} pictures", flush=True)
+
+
+def plan_of(args: argparse.Namespace) -> Plan:
+    """The plan with what the command line says of it."""
+    return Plan(batch=args.batch, learning_rate=args.learning_rate)
 
 
 def arguments() -> argparse.Namespace:
@@ -84,6 +97,10 @@ def arguments() -> argparse.Namespace:
     length.add_argument("--hours", type=float, help="train this long, counting all resumed parts")
     length.add_argument("--images", type=int, help="train on this many pictures")
     parser.add_argument("--batch", type=int, default=Plan().batch, help="pictures in a step, over all processes")
+    parser.add_argument(
+        "--start-from", type=Path, metavar="ONNX", help="begin with a file of this recipe, not at random"
+    )
+    parser.add_argument("--learning-rate", type=float, default=Plan().learning_rate, help="the highest of the run")
     parser.add_argument("--data-changed", metavar="WHY", help="go on with other data than before; recorded")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--processes", type=int, default=1, help="CPU only: processes that share each batch")
@@ -102,9 +119,10 @@ def main() -> None:
         samples = read_split(args.data, "train")
     except BadDataError as error:
         raise SystemExit(str(error)) from None
-    plan = Plan(batch=args.batch)
+    plan = plan_of(args)
     data_sha256 = folder_hash(args.data)
-    record = record_of(plan, data_sha256=data_sha256, stills=len(samples), command=sys.argv[1:])
+    origin = None if args.start_from is None else origin_of(args.start_from)
+    record = record_of(plan, data_sha256=data_sha256, stills=len(samples), command=sys.argv[1:], origin=origin)
     prepare_folder(args.run, args.network, record, args.data_changed)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

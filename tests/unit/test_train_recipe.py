@@ -238,6 +238,8 @@ def test_given_a_run_of_another_plan_data_or_network_when_resumed_then_it_is_ref
     history = json.loads((run / "config.json").read_text())
     assert history["data_sha256"] == "b"
     assert history["earlier_data"] == [{"data_sha256": "a", "until": {}, "why": "labels were wrong"}]
+    with pytest.raises(SystemExit, match="another 'started_from'"):
+        prepare_folder(run, network, {**record, "data_sha256": "b", "started_from": {"sha256": "c"}})
     network.write_text("nc: 7\n")
     with pytest.raises(SystemExit, match="another network"):
         prepare_folder(run, network, {**record, "data_sha256": "b"})
