@@ -1,10 +1,15 @@
 """Writes measured numbers into the model card: the tables between two marks, from the JSON of `kentongan models eval`.
 
+    python -m models.train.numbers CARD.md STREET.json PERSONS.json     for a model that is in place already
+
 Nobody copies figures by hand. Pure text: reads no model, measures nothing.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -77,3 +82,17 @@ def _ap(verdict: Verdict | None, subject: str) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
+
+
+def main() -> None:
+    """Write fresh tables into a card."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("card", "street", "persons"):
+        parser.add_argument(name, type=Path)
+    args = parser.parse_args()
+    street, persons = (json.loads(file.read_text(encoding="utf-8")) for file in (args.street, args.persons))
+    args.card.write_text(with_numbers(args.card.read_text(encoding="utf-8"), street, persons), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
