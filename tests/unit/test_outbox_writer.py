@@ -236,6 +236,20 @@ def test_given_a_month_of_outage_then_what_waits_stays_in_few_parcels(disk: Disk
     assert writer.state().dropped == 3_000
 
 
+def test_given_parcels_that_shrank_while_waiting_then_they_become_one_transaction_again(disk: Disk) -> None:
+    writer = OutboxWriter(disk, queue_records=1_100)
+    writer.put([count_record(number) for number in range(600)], {"scene": "1"})
+    for scene, first in (("2", 600), ("3", 1_100), ("4", 1_700)):
+        count = 600 if scene == "3" else 500
+        writer.put([event_record(number) for number in range(first, first + count)], {"scene": scene})
+    assert writer.state().waiting == 1_100
+    while writer.state().waiting:
+        writer._turn()
+    assert disk.records == [event_record(number) for number in range(1_100, 2_200)]
+    assert [batch.state["scene"] for batch in disk.batches] == ["2", "3", "4"], "the counts' parcel joined the next one"
+    assert sum(disk.batches[0].skipped.values()) == 1_100
+
+
 def test_given_a_store_too_small_for_a_batch_then_the_batch_shrinks_and_a_gap_tells(disk: Disk) -> None:
     class Tiny(Disk):
         def commit(self, batch: Batch) -> range:
