@@ -169,25 +169,33 @@ def judge(
     return Outcome(name, seed, kills, committed, lost, duplicates, wrong, seconds, notes or {})
 
 
+def lifetimes(seed: int, device: str, mean_s: float) -> Iterator[float]:
+    """How long each life of a victim lasts; its own, so that whoever is killed first doesn't change the others'."""
+    choose = random.Random(f"{seed}-{device}")
+    while True:
+        yield choose.uniform(0.1, 2 * mean_s - 0.1)
+
+
 def kill_agents(
     folder: Path, *, kills: int, seed: int, at_once: int = 8, per_s: float = 25, life_s: float = 8.0
 ) -> Outcome:
     """Kill agents under load at random moments, again and again."""
-    choose, began_s = random.Random(seed), time.monotonic()
+    began_s = time.monotonic()
     with Mosquitto(folder / "broker", BROKER_LINES) as broker, centre(folder, broker.port) as store:
         victims = [Victim(folder / f"v{n}", f"pole-{n}", broker.port, "application") for n in range(at_once)]
+        lives = [lifetimes(seed, victim.device, life_s) for victim in victims]
         ends = [0.0] * at_once
         done = 0
         for index, victim in enumerate(victims):
             victim.start(per_s)
-            ends[index] = time.monotonic() + choose.uniform(0.1, 2 * life_s - 0.1)
+            ends[index] = time.monotonic() + next(lives[index])
         while done < kills:
             index = min(range(at_once), key=ends.__getitem__)
             time.sleep(max(0.0, ends[index] - time.monotonic()))
             victims[index].kill()
             done += 1
             victims[index].start(per_s)
-            ends[index] = time.monotonic() + choose.uniform(0.1, 2 * life_s - 0.1)
+            ends[index] = time.monotonic() + next(lives[index])
         for victim in victims:
             victim.kill()
         _finish(victims, store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,13 @@ from tests.faults import campaigns
 from tests.faults.backlog import outage
 
 SEED = 20260319
+
+
+def test_given_a_recorded_seed_then_the_moments_of_killing_are_the_same_again() -> None:
+    lives = [list(islice(campaigns.lifetimes(SEED, device, 8.0), 50)) for device in ("pole-0", "pole-0", "pole-1")]
+    assert lives[0] == lives[1]
+    assert lives[0] != lives[2], "each victim has its own"
+    assert 6 < sum(lives[0]) / 50 < 10
 
 
 @pytest.mark.timeout(180)
