@@ -51,11 +51,16 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
 
 def plaintext_warning(settings: Mqtt) -> str | None:
     """One sentence when the link goes over a network without TLS; ``None`` when it doesn't."""
-    if not settings.plaintext or is_loopback(settings.host):
+    return cleartext_warning(settings.host, "mqtt.plaintext") if settings.plaintext else None
+
+
+def cleartext_warning(host: str, switch: str) -> str | None:
+    """One sentence when ``switch`` turned TLS off on the way to another machine; ``None`` for this very one."""
+    if is_loopback(host):
         return None
     return (
-        f"mqtt.plaintext: records and the password travel to {settings.host} without TLS; anyone on the way can read "
-        "and change them; remove mqtt.plaintext"
+        f"{switch}: records and the password travel to {host} without TLS; anyone on the way can read and change "
+        f"them; remove {switch}"
     )
 
 

@@ -12,8 +12,9 @@ from pathlib import Path as FilePath
 from typing import Final
 
 from agent.config.fault import Path
+from agent.config.permissions import laxities
 from agent.config.schema import Camera, Config, Line, Model, Zone
-from agent.config.secrets import exposed_passwords, load_secrets
+from agent.config.secrets import load_secrets
 from agent.errors import ConfigError, ModelError, SourceError
 from agent.mqtt.credentials import plaintext_warning, tls_context
 from agent.ops.assets import default_model
@@ -53,9 +54,10 @@ def check_site(
     """
     findings = [*_broker(config), *_passwords(config, environ), *_state_dir(config, writable)]
     if file is not None:
-        for name in exposed_passwords(config, file):
-            wrong = f"the password of camera {name} stands in a file that others may read"
-            findings.append(Finding(Level.WARNING, (), wrong, f"chmod 600 {file}, or move it to login.password_file"))
+        findings += [
+            Finding(Level.WARNING, ("state_dir",) if lax.is_about_state else (), lax.wrong, lax.hint)
+            for lax in laxities(config, file)
+        ]
     described = {}
     for name in dict.fromkeys(camera.model for camera in config.cameras):
         try:

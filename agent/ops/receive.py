@@ -7,6 +7,7 @@ duplicates, asks boxes for what is missing. Several may run beside each other on
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import threading
@@ -20,9 +21,10 @@ from rich.table import Table
 from agent.config.schema import Login, Tls
 from agent.config.secrets import password_of
 from agent.errors import KentonganError
-from agent.mqtt.credentials import tls_context
+from agent.mqtt.credentials import cleartext_warning, tls_context
 from agent.receive import Receiver, ReceiveSettings, SqliteStore, Store
 
+_LOG: Final = logging.getLogger("kentongan.receive")
 _CONNECT_S: Final = 15.0
 _OUT: Final = Console()
 
@@ -80,6 +82,9 @@ def open_store(place: str, environ: Mapping[str, str]) -> Store:
 
 
 def _receive(args: argparse.Namespace, store: Store) -> None:
+    warning = cleartext_warning(args.host, "--plaintext") if args.plaintext else None
+    if warning is not None:
+        _LOG.warning("%s", warning)
     receiver = Receiver(_settings(args), store)
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -17,6 +17,7 @@ from typing import Final, NoReturn
 
 from agent.app import App
 from agent.config.load import load_config
+from agent.config.permissions import laxities
 from agent.config.secrets import hide_in_logs, load_secrets
 from agent.errors import KentonganError
 from agent.ops.notify import Notifier
@@ -37,6 +38,8 @@ def execute(args: argparse.Namespace) -> int:
     config = load_config(args.config)
     secrets = load_secrets(config)
     hide_in_logs(config, secrets)
+    for lax in laxities(config, args.config):
+        LOG.warning("%s", lax)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
 import queue
 import sys
@@ -25,10 +26,11 @@ from rich.live import Live
 from agent.config.schema import Login, Mqtt, Tls
 from agent.config.secrets import password_of
 from agent.errors import BrokerError, ConfigError
-from agent.mqtt.credentials import tls_context
+from agent.mqtt.credentials import cleartext_warning, tls_context
 from agent.mqtt.topics import ROOT
 from agent.ops.board import Board
 
+_LOG: Final = logging.getLogger("kentongan.watch")
 _QUEUE: Final = 10_000
 _CONNECT_S: Final = 10.0
 _REFRESH_HZ: Final = 4
@@ -62,6 +64,9 @@ def execute(args: argparse.Namespace) -> int:
         fault = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(step) for step in fault["loc"])
         raise ConfigError(f"{place + ': ' if place else ''}{fault['msg']}; see kentongan watch --help") from error
+    warning = cleartext_warning(args.host, "--plaintext") if args.plaintext else None
+    if warning is not None:
+        _LOG.warning("%s", warning)
     subscription = Subscription(settings, f"{ROOT}/{args.device}/#")
     try:
         show(subscription, Board(), seconds=args.seconds)

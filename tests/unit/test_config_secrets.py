@@ -10,6 +10,7 @@ import pytest
 
 from agent.config.fault import is_sensitive, shown, shown_key
 from agent.config.load import parse_config
+from agent.config.permissions import laxities
 from agent.config.redact import Redactor, redact
 from agent.config.schema import Config
 from agent.config.secrets import exposed_passwords, hide_in_logs, known_secrets, load_secrets
@@ -125,6 +126,29 @@ def test_given_a_password_in_an_address_then_it_is_known_for_hiding_and_its_file
     assert "p%40ss-word" not in repr(chosen)
     plain = config(source="rtsp://admin:word@10.0.0.2/x")
     assert known_secrets(plain, load_secrets(plain, {})) == ("word",)
+
+
+def test_given_what_others_may_read_or_change_then_each_is_named_with_what_mends_it(tmp_path: Path) -> None:
+    file, state = tmp_path / "box.yaml", tmp_path / "state"
+    file.write_text(
+        f"device: d\nstate_dir: {state}\nmqtt: {{host: b}}\ncameras: [{{name: u, source: 'rtsp://a:kata@h/x'}}]\n"
+    )
+    chosen = parse_config(file.read_text(), str(file))
+    file.chmod(0o600)
+    assert not list(laxities(chosen, file)), "a state folder that isn't there yet is made for its owner alone"
+    state.mkdir()
+    state.chmod(0o700)
+    assert not list(laxities(chosen, file))
+    state.chmod(0o777)
+    file.chmod(0o646)
+
+    sentences = [str(lax) for lax in laxities(chosen, file)]
+
+    assert [lax.is_about_state for lax in laxities(chosen, file)] == [False, False, True]
+    assert sentences[0].startswith("the password of camera u stands in a file that others may read; chmod 600 ")
+    assert sentences[1].endswith(f"may change {file} (mode 0646), and with it where records go; chmod o-w {file}")
+    assert sentences[2].endswith(f"may delete what waits in {state} (mode 0777); chmod 700 {state}")
+    assert "kata" not in "".join(sentences)
 
 
 @pytest.mark.parametrize(
