@@ -31,9 +31,16 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="module")
-def server(authority: Authority) -> Iterator[Postgres]:
+def one_server(authority: Authority) -> Iterator[Postgres]:
     with Postgres(authority.issue("postgres", alternative="IP:127.0.0.1")) as started:
         yield started
+
+
+@pytest.fixture
+def server(one_server: Postgres) -> Postgres:
+    """The one server of all these tests, running again whatever the test before did to it."""
+    one_server.start()
+    return one_server
 
 
 @contextmanager
@@ -63,6 +70,7 @@ def test_two_receivers_share_one_database_and_its_restart_loses_nothing(tmp_path
         box.await_empty(40)
         server.stop()
         box.put(*(count_record(number) for number in range(200, 260)))
+        assert box.writer.flush(20)
         await_true(lambda: first.reason is not None, 30, lambda: "it noticed nothing")
         assert "see whether it runs and lets you in" in (first.reason or "")
         assert box.outbox.depth().records == 60

@@ -79,7 +79,9 @@ class Postgres:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self) -> None:
-        """Start it and wait until it takes connections."""
+        """Start it, unless it runs, and wait until it takes connections."""
+        if self._process is not None:
+            return
         settings = {
             "listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": self.folder, "fsync": "off",
             "shared_buffers": "16MB", "max_connections": 20,
