@@ -7,8 +7,6 @@ is put in charge. Pulling the plug is therefore always a way back.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -20,11 +18,10 @@ from agent.errors import KentonganError
 from agent.update.durable import Disk
 from agent.update.offer import Box, ConfigurationOffer, read_custom, why_not_this_box
 from agent.update.patch import apply_patch, parse_patch
-from agent.update.refusal import Kind, UpdateError, from_os_error
+from agent.update.refusal import Kind, UpdateError
 from agent.update.repository import Repository, Signed
-from agent.update.slot import ATTEMPTS, Candidate, Held, Slot, SlotFile
-from agent.update.status import UpdateStatus
-from agent.update.store import ModelStore
+from agent.update.slot import ATTEMPTS, Candidate, Held, Slot
+from agent.update.stepper import Stepper
 
 _log = logging.getLogger(__name__)
 
@@ -69,8 +66,8 @@ class _OnTrial:
     connected_since_s: float | None
 
 
-class ConfigurationUpdater:
-    """The updater of the box's configuration; see :class:`agent.update.service.Stepping`.
+class ConfigurationUpdater(Stepper):
+    """The updater of the box's configuration.
 
     Args:
         file: The installer's configuration.
@@ -94,17 +91,13 @@ class ConfigurationUpdater:
         disk: Disk,
         rules: ConfirmRules | None = None,
     ) -> None:
+        super().__init__(CONFIGURATION, folder / f"{CONFIGURATION}.json", folder / "configurations", clock, disk)
         self._installed = file
-        self._store = ModelStore(folder / "configurations", disk)
-        self._file = SlotFile(folder / f"{CONFIGURATION}.json", disk)
-        self._slot = self._file.load()
         self._repository = repository
         self._host = host
         self._box = box
-        self._clock = clock
         self._rules = rules or ConfirmRules()
         self._trial: _OnTrial | None = None
-        self._missed = False
         self._steps = {"downloading": self._download, "verifying": self._verify, "trial": self._try}
 
     def at_start(self) -> Config:
@@ -117,31 +110,9 @@ class ConfigurationUpdater:
         return self._in_charge()
 
     @property
-    def busy(self) -> bool:
-        """Whether :meth:`step` has something to do now."""
-        return self._slot.under_way
-
-    @property
-    def needs_repository(self) -> bool:
-        """Whether the next step downloads."""
-        return self._slot.state == "downloading"
-
-    @property
-    def wants_check(self) -> bool:
-        """Whether a check was passed over because an update was under way, and no longer is."""
-        return self._missed and not self.busy
-
-    @property
-    def checked_utc_s(self) -> float:
-        """When the repository last answered well; 0 if never."""
-        return self._slot.checked_utc_s or 0.0
-
-    def status(self) -> UpdateStatus:
-        """Where it stands."""
-        return self._slot.status(CONFIGURATION)
-
-    def close(self) -> None:
-        """Nothing is held open."""
+    def urgent(self) -> bool:
+        """Whether a configuration is on trial."""
+        return self._trial is not None
 
     def consider(self) -> None:
         """Look for a configuration for this device, or else for one of its groups."""
@@ -165,21 +136,6 @@ class ConfigurationUpdater:
                 self._save(slot)
             else:
                 self._begin(slot, *found)
-
-    def tell(self, error: UpdateError) -> None:
-        """Something kept the repository away."""
-        self._missed = False
-        with self._noting_the_disk():
-            if self.needs_repository:
-                self._save(self._slot.abandoned(error.kind, str(error), self._utc_s()))
-            elif not self.busy:
-                self._save(self._slot.told(error.kind, str(error)))
-
-    def step(self) -> None:
-        """Do the next step."""
-        with self._noting_the_disk():
-            if do := self._steps.get(self._slot.state):
-                do()
 
     def _find(self) -> tuple[Signed, ConfigurationOffer] | None:
         paths = [f"configuration/device/{self._box.device}.yaml"]
@@ -207,21 +163,12 @@ class ConfigurationUpdater:
         self._save(begun)
 
     def _download(self) -> None:
-        held = self._candidate()
-        try:
-            signed = self._repository.find(held.name)
-            if signed is None or signed.sha256 != held.sha256:
-                raise UpdateError("vanished", f"{held.name} is no longer on offer as it was")  # noqa: TRY301 - one way out
-            if not self._store.has(held.sha256):
-                self._repository.download(signed, self._store.path(held.sha256))
-        except UpdateError as error:
-            self._save(self._slot.abandoned(error.kind, str(error), self._utc_s()))
-        else:
-            self._save(self._slot.to("verifying", self._utc_s()))
+        held = self._held()
+        self._bring(self._repository, [(held.name, held.sha256)])
 
     def _verify(self) -> None:
         try:
-            self._read(self._candidate())
+            self._read(self._held())
         except UpdateError as error:
             self._refuse(error.kind, str(error))
         else:
@@ -241,7 +188,7 @@ class ConfigurationUpdater:
             return  # nothing could be proved now; the trial waits
         self._save(self._slot.to("trial", self._slot.since_utc_s, attempts=self._slot.attempts + 1))
         try:
-            self._host.apply(self._read(self._candidate()))
+            self._host.apply(self._read(self._held()))
         except UpdateError as error:
             self._refuse(error.kind, str(error))
         except KentonganError as error:
@@ -265,11 +212,6 @@ class ConfigurationUpdater:
             self._refuse("broker_lost", "the box lost its broker under it")
             self._host.apply(self._in_charge())
 
-    def _refuse(self, kind: Kind, why: str) -> None:
-        _log.warning("the signed configuration is refused (%s): %s", kind, why)
-        self._save(self._slot.refused(kind, why, self._utc_s()))
-        self._tidy()
-
     def _in_charge(self) -> Config:
         held = self._slot.in_charge
         if held is not None:
@@ -286,30 +228,5 @@ class ConfigurationUpdater:
         patch = parse_patch(self._store.read(held.sha256), held.name)
         return apply_patch(self._installed.read_text(encoding="utf-8"), patch, self._installed)
 
-    def _candidate(self) -> Held:
-        if self._slot.candidate is None:
-            raise UpdateError("vanished", "the update of the configuration has lost its candidate")
-        return self._slot.candidate.model
-
-    def _save(self, slot: Slot) -> None:
-        if slot != self._slot:
-            self._file.save(slot)
-            self._slot = slot
-
-    def _tidy(self) -> None:
-        try:
-            self._store.keep_only(self._slot.kept())
-        except OSError as error:
-            _log.warning("old configurations can't be removed: %s", error)
-
-    @contextmanager
-    def _noting_the_disk(self) -> Iterator[None]:
-        """A disk that refuses keeps everything where it is, and says so; the next step tries again."""
-        try:
-            yield
-        except OSError as error:
-            refusal = from_os_error(error, "updating the configuration")
-            self._slot = self._slot.told(refusal.kind, str(refusal))
-
-    def _utc_s(self) -> float:
-        return self._clock.now().utc_s
+    def _held(self) -> Held:
+        return self._candidate().model

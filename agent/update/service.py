@@ -10,6 +10,7 @@ import logging
 import random
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 from agent.clock import Clock
@@ -37,6 +38,11 @@ class Stepping(Protocol):
     @property
     def busy(self) -> bool:
         """Whether :meth:`step` has something to do now."""
+        ...
+
+    @property
+    def urgent(self) -> bool:
+        """Whether something new is in charge and being watched, so that nothing slow may be done meanwhile."""
         ...
 
     @property
@@ -137,7 +143,25 @@ class UpdateService:
         """
         return {name: updater.at_start() for name, updater in self._models.items()}
 
-    def saw(self, slot: str, image: Image, found: Detections, took_s: float) -> None:
+    def broken_at_start(self, slot: str, why: str) -> ModelFile:
+        """What :meth:`models_at_start` gave for a slot does not run here: the model before it.
+
+        Raises:
+            ModelError: It was the installed one.
+        """
+        return self._models[slot].broken_at_start(why)
+
+    def ended_well(self) -> None:
+        """The agent is told to stop, so that a start that ends young is no crash."""
+        for updater in self._models.values():
+            updater.ended_well()
+
+    def ask(self, budgets_s: Mapping[str, float]) -> None:
+        """The cameras of these slots leave other times for a picture than before, seconds."""
+        for slot, budget_s in budgets_s.items():
+            self._models[slot].plan = replace(self._models[slot].plan, budget_s=budget_s)
+
+    def saw(self, slot: str, image: Image, found: Detections, took_s: float, *, rested: bool = True) -> None:
         """Told of every look of a model in charge, right after it; safe from any thread.
 
         Args:
@@ -145,8 +169,9 @@ class UpdateService:
             image: uint8, shape (height, width, 3), BGR; not changed afterwards.
             found: What was seen.
             took_s: Seconds from pixels to detections.
+            rested: Whether there was nothing to do just before it: only spare time is for a candidate.
         """
-        self._models[slot].saw(image, found, took_s)
+        self._models[slot].saw(image, found, took_s, rested=rested)
 
     def failed(self, slot: str, why: str) -> None:
         """Told when a model in charge fails while it runs; safe from any thread."""
@@ -163,20 +188,26 @@ class UpdateService:
     def step(self) -> float:
         """Do what is to do now.
 
+        While something new is watched, it alone is looked after, and only a command asks the repository: a slow
+        network must not keep a bad model in charge.
+
         Returns:
             Seconds until there may be more to do.
         """
         now_s = self._clock.now().mono_s
-        if self._asked.is_set() or any(one.wants_check for one in self._all):
+        watched = [one for one in self._all if one.urgent]
+        asked, wanted = self._asked.is_set(), any(one.wants_check for one in self._all)
+        if asked or (not watched and (wanted or self._is_due(now_s))):
             self._asked.clear()
-            self._schedule.at_once()
-        if self._schedule.due(now_s) or (not self._fresh and any(one.needs_repository for one in self._all)):
             self.check()
             self._schedule.asked(now_s)
-        for one in self._all:
+        for one in watched or self._all:
             if one.busy:
                 one.step()
         return self._pause_s()
+
+    def _is_due(self, now_s: float) -> bool:
+        return self._schedule.due(now_s) or (not self._fresh and any(one.needs_repository for one in self._all))
 
     def check(self) -> None:
         """Ask the repository, and let every slot look at what it has."""

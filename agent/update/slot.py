@@ -18,6 +18,7 @@ from agent.records import ModelRef
 from agent.update.durable import Disk
 from agent.update.refusal import Kind
 from agent.update.status import UNDER_WAY, ShadowReport, State, UpdateStatus
+from agent.update.watch import Usual
 
 _BLOCKED_LIMIT: Final = 64  # the oldest is forgotten; its release number stays below the floor
 ATTEMPTS: Final = 3
@@ -93,6 +94,7 @@ class Slot:
         attempts: Trials of this candidate that began and did not end.
         watching: The model in charge is new and under watch.
         starts: Starts of the agent since it came into charge.
+        usual: What was usual before it came into charge, to judge it by, also after a restart.
         shadow: The last comparison.
         checked_utc_s: When the repository last answered well.
     """
@@ -109,6 +111,7 @@ class Slot:
     attempts: int = 0
     watching: bool = False
     starts: int = 0
+    usual: Usual | None = None
     shadow: ShadowReport | None = None
     checked_utc_s: float | None = None
 
@@ -152,7 +155,7 @@ class Slot:
         held = self.in_charge and dataclasses.replace(self.in_charge, serial=serial)
         return dataclasses.replace(self, serial=serial, in_charge=held)
 
-    def committed(self, utc_s: float) -> Slot:
+    def committed(self, utc_s: float, usual: Usual | None = None) -> Slot:
         """The candidate is in charge, under watch; what was in charge is kept."""
         if self.candidate is None:
             raise ValueError("there is no candidate to commit")
@@ -164,6 +167,7 @@ class Slot:
             candidate=None,
             watching=True,
             starts=0,
+            usual=usual,
         )
 
     def proven(self) -> Slot:
@@ -210,6 +214,7 @@ class Slot:
             candidate_serial=None if self.candidate is None else self.candidate.model.serial,
             reason=self.kind,
             detail=self.detail or None,
+            watching=self.watching,
             shadow=self.shadow,
             checked=self.checked_utc_s,
         )

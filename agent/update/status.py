@@ -53,6 +53,7 @@ class UpdateStatus:
         serial: The release number in charge; 0 for what was installed.
         reason: Why the last update did not happen, or was taken back.
         detail: The same as a sentence for people.
+        watching: What is in charge is new, and under watch.
         shadow: The comparison, while it runs and after.
         checked: When the repository was last asked successfully.
     """
@@ -66,5 +67,6 @@ class UpdateStatus:
     serial: _Count = 0
     reason: Kind | None = None
     detail: str | None = None
+    watching: bool = False
     shadow: ShadowReport | None = None
     checked: Utc | None = None

@@ -7,9 +7,7 @@ that the model that counts is never touched before the new one is judged, and th
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -19,23 +17,22 @@ from agent.errors import ModelError
 from agent.update.choice import Offered, Present, choose
 from agent.update.durable import Disk
 from agent.update.eyes import Eyes, OpenEyes, Subject
-from agent.update.golden import GoldenFrame, read_golden, strong
+from agent.update.golden import GoldenFrame, read_golden
+from agent.update.looks import LiveLooks
 from agent.update.offer import Box, ModelOffer, Outcomes, Tally, read_custom
-from agent.update.refusal import Kind, UpdateError, from_os_error
+from agent.update.refusal import Kind, UpdateError
 from agent.update.repository import Repository
 from agent.update.shadow import Shadow, ShadowRules
-from agent.update.slot import ATTEMPTS, STARTS, Candidate, Held, Slot, SlotFile
+from agent.update.slot import ATTEMPTS, STARTS, Candidate, Held
 from agent.update.status import UpdateStatus
-from agent.update.store import ModelStore
-from agent.update.trial import SURE_SCORE, Terms, Trial
-from agent.update.watch import Gauge, Look, Usual, judge
+from agent.update.stepper import Stepper
+from agent.update.trial import Terms, Trial
 from agent.values import Detections, Image
 from agent.vision.description import ModelDescription
 from agent.vision.model_file import SIZE_LIMIT_BYTES, ModelFile, read_model
 
 _log = logging.getLogger(__name__)
 
-_USUAL_SPAN_S: Final = 600.0
 _STEADY_S: Final = 60.0  # a start that lasts so long was no crash
 _RETRY_KINDS: Final[frozenset[Kind]] = frozenset({"disk_full", "vanished", "arbitrary_installation"})
 
@@ -98,40 +95,28 @@ class Parts:
     largest_bytes: int = SIZE_LIMIT_BYTES
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Live:
-    """A live frame and what the model in charge saw in it."""
-
-    image: Image
-    found: Detections
-
-
-class SlotUpdater:
+class SlotUpdater(Stepper):
     """The updater of one slot. Its steps belong to one thread; :meth:`saw`, :meth:`failed` and :meth:`status` to any.
 
     Args:
         plan: The slot.
         parts: What it works with.
+
+    Attributes:
+        plan: The slot; its budget changes when a camera's rate does.
     """
 
     def __init__(self, plan: SlotPlan, parts: Parts) -> None:
+        file = parts.folder / "slots" / f"{plan.name}.json"
+        super().__init__(plan.name, file, parts.folder / "models", parts.clock, parts.disk)
         self.plan = plan
         self._parts = parts
-        self._store = ModelStore(parts.folder / "models", parts.disk)
-        self._file = SlotFile(parts.folder / "slots" / f"{plan.name}.json", parts.disk)
-        self._slot = self._file.load()
-        self._lock = threading.Lock()  # guards the four below
-        self._gauge = Gauge(_USUAL_SPAN_S)
-        self._live: _Live | None = None
-        self._live_due_s = 0.0
-        self._failure: str | None = None
+        self._looks = LiveLooks()
         self._eyes: Eyes | None = None
         self._shadow: Shadow | None = None
         self._present: Present | None = None
-        self._missed = False
-        self._usual = Usual(None, None, plan.budget_s)
         self._began_s = parts.clock.now().mono_s
-        self._steps: Mapping[str, Callable[[], None]] = {
+        self._steps = {
             "downloading": self._download,
             "verifying": self._verify,
             "trial": self._try,
@@ -147,7 +132,7 @@ class SlotUpdater:
         Raises:
             ModelError: Not even the installed model can be read.
         """
-        self._began_s = self._parts.clock.now().mono_s
+        self._began_s = self._clock.now().mono_s
         if self._slot.watching and self._slot.starts >= STARTS:
             self._go_back("crash_loop", f"the agent did not stay up with it, {self._slot.starts + 1} times")
         elif self._slot.watching:
@@ -155,24 +140,36 @@ class SlotUpdater:
                 self._save(replace(self._slot, starts=self._slot.starts + 1))
         return self._load_in_charge()
 
-    def saw(self, image: Image, found: Detections, took_s: float) -> None:
+    def broken_at_start(self, why: str) -> ModelFile:
+        """The model that :meth:`at_start` gave does not run here: the one before it.
+
+        Raises:
+            ModelError: It was the installed one, or not even that can be read.
+        """
+        if self._slot.in_charge is None:
+            raise ModelError(why)
+        self._go_back("load_failed", why)
+        return self._load_in_charge()
+
+    def ended_well(self) -> None:
+        """The agent is told to stop: the start that ends now was no crash."""
+        if self._slot.watching and self._slot.starts:
+            with self._noting_the_disk():
+                self._save(replace(self._slot, starts=0))
+
+    def saw(self, image: Image, found: Detections, took_s: float, *, rested: bool = True) -> None:
         """Told of every look of the model in charge, right after it; quick, and safe from any thread."""
-        now_s = self._parts.clock.now().mono_s
-        with self._lock:
-            self._gauge.saw(Look(now_s, took_s, len(strong(found, SURE_SCORE))))
-            if self._shadow is not None and now_s >= self._live_due_s:
-                self._live, self._live_due_s = _Live(image, found), now_s + self._parts.shadow.period_s
+        self._looks.saw(image, found, took_s, self._clock.now().mono_s, rested=rested)
 
     def failed(self, why: str) -> None:
         """Told when the model in charge fails while it runs."""
-        with self._lock:
-            self._failure = why
+        self._looks.failed(why)
 
     def status(self) -> UpdateStatus:
         """Where the slot stands."""
         slot, shadow = self._slot, self._shadow
         if slot.state == "shadow" and shadow is not None:
-            slot = replace(slot, shadow=shadow.report(self._parts.clock.now().mono_s))
+            slot = replace(slot, shadow=shadow.report(self._clock.now().mono_s))
         return slot.status(self.plan.name)
 
     @property
@@ -181,22 +178,13 @@ class SlotUpdater:
         return self._slot.under_way or self._slot.watching
 
     @property
-    def needs_repository(self) -> bool:
-        """Whether the next step downloads."""
-        return self._slot.state == "downloading"
-
-    @property
-    def wants_check(self) -> bool:
-        """Whether a release was passed over because another was under way, and no longer is."""
-        return self._missed and not self.busy
-
-    @property
-    def checked_utc_s(self) -> float:
-        """When the repository last answered well; 0 if never."""
-        return self._slot.checked_utc_s or 0.0
+    def urgent(self) -> bool:
+        """Whether a new model is under watch."""
+        return self._slot.watching
 
     def close(self) -> None:
         """Let the candidate go."""
+        self._looks.keep_live(None)
         if self._eyes is not None:
             self._eyes.close()
         self._eyes, self._shadow = None, None
@@ -223,24 +211,14 @@ class SlotUpdater:
             else:
                 self._save(slot if choice.why_not is None or self.busy else slot.told(*choice.why_not))
 
-    def tell(self, error: UpdateError) -> None:
-        """Something kept the repository away; an update under way goes on unless it needs it."""
-        self._missed = False
-        with self._noting_the_disk():
-            if self.needs_repository:
-                self._save(self._slot.abandoned(error.kind, str(error), self._utc_s()))
-            elif not self.busy:
-                self._save(self._slot.told(error.kind, str(error)))
-
     def step(self) -> None:
         """Do the next step; returns soon but for a download or a trial."""
-        with self._lock:
-            failure, self._failure = self._failure, None
+        failure = self._looks.failure()
+        if failure is None or not self._slot.watching:
+            super().step()
+            return
         with self._noting_the_disk():
-            if failure is not None and self._slot.watching:
-                self._roll_back("load_failed", failure)
-            elif do := self._steps.get(self._slot.state):
-                do()
+            self._roll_back("load_failed", failure)
 
     # The steps
 
@@ -266,21 +244,7 @@ class SlotUpdater:
         wanted = [(candidate.target, candidate.model.sha256)]
         if candidate.golden is not None:
             wanted.append(candidate.golden)
-        try:
-            for target, sha256 in wanted:
-                self._bring(target, sha256)
-        except UpdateError as error:
-            self._save(self._slot.abandoned(error.kind, str(error), self._utc_s()))
-        else:
-            self._save(self._slot.to("verifying", self._utc_s()))
-
-    def _bring(self, target: str, sha256: str) -> None:
-        if self._store.has(sha256):
-            return
-        signed = self._parts.repository.find(target)
-        if signed is None or signed.sha256 != sha256:
-            raise UpdateError("vanished", f"{target} is no longer on offer as it was; the next check decides anew")
-        self._parts.repository.download(signed, self._store.path(sha256))
+        self._bring(self._parts.repository, wanted)
 
     def _verify(self) -> None:
         """Hold the file against what was signed about it."""
@@ -315,15 +279,15 @@ class SlotUpdater:
         try:
             if self._eyes is None or self._shadow is None:
                 self._eyes = self._parts.open_eyes(self._subject(candidate.model))
-                self._shadow = Shadow(self._parts.shadow, self._parts.clock.now().mono_s)
-            with self._lock:
-                live, self._live = self._live, None
+                self._shadow = Shadow(self._parts.shadow, self._clock.now().mono_s)
+                self._looks.keep_live(self._parts.shadow.period_s)
+            live = self._looks.live()
             if live is not None:
                 self._shadow = self._shadow.saw(live.found, self._eyes.look(live.image).found)
         except UpdateError as error:
             self._give_up(error)
             return
-        now_s = self._parts.clock.now().mono_s
+        now_s = self._clock.now().mono_s
         verdict = self._shadow.verdict(now_s)
         if verdict is None:
             return
@@ -342,10 +306,7 @@ class SlotUpdater:
         except UpdateError as error:
             self._give_up(error)
             return
-        with self._lock:
-            self._usual = self._gauge.usual(self.plan.budget_s)
-            self._gauge = Gauge(_USUAL_SPAN_S)
-        self._save(self._slot.committed(self._utc_s()))
+        self._save(self._slot.committed(self._utc_s(), self._looks.usual(self.plan.budget_s)))
         self._tidy()
         try:
             self._parts.host.swap(self.plan.name, model)
@@ -357,9 +318,8 @@ class SlotUpdater:
     def _watch(self) -> None:
         if not self._slot.watching:
             return
-        now_s = self._parts.clock.now().mono_s
-        with self._lock:
-            against = judge(self._usual, self._gauge, self._began_s, now_s)
+        now_s = self._clock.now().mono_s
+        against = self._looks.against(self._slot.usual, self.plan.budget_s, self._began_s, now_s)
         if against is not None:
             self._roll_back(*against)
         elif now_s - self._began_s >= self._parts.watch_s:
@@ -384,12 +344,6 @@ class SlotUpdater:
             self._tidy()
         else:
             self._refuse(error.kind, str(error))
-
-    def _refuse(self, kind: Kind, why: str) -> None:
-        self.close()
-        self._save(self._slot.refused(kind, why, self._utc_s()))
-        _log.warning("the new model for %s is refused (%s): %s", self.plan.name, kind, why)
-        self._tidy()
 
     def _roll_back(self, kind: Kind, why: str) -> None:
         """Put the model before in charge again, on disk and in the pipeline."""
@@ -422,7 +376,7 @@ class SlotUpdater:
         return model
 
     def _took_over(self, model: ModelFile) -> None:
-        self._began_s = self._parts.clock.now().mono_s
+        self._began_s = self._clock.now().mono_s
         self._present = Present(model.description.name, model.description.version, model.description.sha256)
 
     def _describe_present(self) -> Present:
@@ -460,34 +414,6 @@ class SlotUpdater:
     def _in_charge(self) -> Subject:
         held = self._slot.in_charge
         return self.plan.installed if held is None else self._subject(held)
-
-    def _candidate(self) -> Candidate:
-        if self._slot.candidate is None:
-            raise UpdateError("vanished", f"the update of {self.plan.name} has lost its candidate")
-        return self._slot.candidate
-
-    def _save(self, slot: Slot) -> None:
-        if slot != self._slot:
-            self._file.save(slot)
-            self._slot = slot
-
-    @contextmanager
-    def _noting_the_disk(self) -> Iterator[None]:
-        """A disk that refuses keeps the slot where it is, and says so; the next step tries again."""
-        try:
-            yield
-        except OSError as error:
-            refusal = from_os_error(error, f"updating {self.plan.name}")
-            self._slot = self._slot.told(refusal.kind, str(refusal))
-
-    def _tidy(self) -> None:
-        try:
-            self._store.keep_only(self._slot.kept())
-        except OSError as error:
-            _log.warning("old models can't be removed: %s", error)
-
-    def _utc_s(self) -> float:
-        return self._parts.clock.now().utc_s
 
 
 def _require_same(found: ModelDescription, candidate: Candidate) -> None:
