@@ -13,30 +13,33 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from agent.assembly import model_ref, open_configured
+from agent.assembly import configured_models, model_ref, open_configured
 from agent.clock import Clock, SystemClock, machine_boot
-from agent.config.schema import Camera, Config, Model, Secrets
+from agent.config.schema import Camera, Config, Secrets
 from agent.evidence.keeper import EvidenceKeeper
 from agent.health import birth_of, health_of
 from agent.mqtt.client import Link
 from agent.mqtt.credentials import tls_context
 from agent.mqtt.messages import Health
-from agent.ops.assets import default_model
 from agent.outbox import Outbox, OutboxWriter
 from agent.pipeline import CameraPipeline
+from agent.records import ModelRef
 from agent.stages import StageTimes
+from agent.updating import Herald, Updating
 from agent.video import CaptureOptions, LiveOptions, SourceOptions, open_source, parse_address
 from agent.video.source import Source
 from agent.vision.detector import Detector
 from agent.watching import Lane, WatchLoop
 
 LOG: Final = logging.getLogger("kentongan.app")
-DEFAULT_MODEL_NAME: Final = "street"
 STALE_S: Final = 15.0
 """A stage that shows no life for so long is stuck: longer than any model takes, shorter than the watchdog."""
+
+_UPDATING_STOPS_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class App:
         clock: The agent's clock.
         loop_files: Play a camera that is a file again from its start, for ever.
         on_lane: Called with every camera's lane before anything starts, for those who want to look on.
+        file: Where the configuration was read, for signed changes to it; without it there are none.
 
     Raises:
         ModelError: A model is refused.
@@ -76,20 +80,22 @@ class App:
         clock: Clock | None = None,
         loop_files: bool = False,
         on_lane: Callable[[Lane], None] | None = None,
+        file: Path | None = None,
     ) -> None:
         self.config = config
         self.times = StageTimes()
         self.boot = str(uuid4())
-        self.detectors = _detectors(config)
         with ExitStack() as undo:
-            self._build(secrets, clock, undo, loop_files=loop_files)
+            self._build(secrets, clock, undo, loop_files=loop_files, file=file)
             undo.pop_all()
         for lane in self.lanes:
             if on_lane is not None:
                 on_lane(lane)
-        self.loop = WatchLoop(self.lanes, self.writer, self.clock, self.times)
+        self.loop = WatchLoop(self.lanes, self.writer, self.clock, self.times, self.updating)
 
-    def _build(self, secrets: Secrets, clock: Clock | None, undo: ExitStack, *, loop_files: bool) -> None:
+    def _build(
+        self, secrets: Secrets, clock: Clock | None, undo: ExitStack, *, loop_files: bool, file: Path | None
+    ) -> None:
         """Make what holds files and connections; ``undo`` closes it again when a later part can't be made."""
         config, machine = self.config, machine_boot()
         self.outbox = Outbox(
@@ -103,6 +109,9 @@ class App:
         # Time can't be earlier than what the box already recorded: a Pi wakes without a clock.
         self.clock = clock or SystemClock(not_before_s=self.outbox.newest_s())
         self._started_s = self.clock.now().mono_s
+        self.updating, self.detectors = _models(config, file, self.clock)
+        if self.updating is not None:
+            self.config = config = self.updating.config
         self.writer = OutboxWriter(self.outbox, commit_s=config.outbox.commit_ms / 1000)
         self.link = Link(
             config.mqtt,
@@ -114,12 +123,16 @@ class App:
             machine=machine,
             password=None if secrets.mqtt is None else secrets.mqtt.get_secret_value(),
             tls=None if config.mqtt.plaintext else tls_context(config.mqtt.tls),
+            orders=() if self.updating is None else self.updating.orders(),
             on_cost=partial(self.times.add, "send"),
         )
         undo.callback(self.link.stop, 0)
         self.writer.on_commit(self.link.wake)
         self.keeper = None if config.evidence is None else EvidenceKeeper(config, self.clock)
-        self.lanes = self._make_lanes(secrets, undo, loop_files=loop_files)
+        self._open_source = partial(self._source, secrets=secrets, loop=loop_files)
+        state = self.outbox.load_state()
+        self.herald = None if self.updating is None else Herald(self.updating, self.writer, state)
+        self.lanes = self._make_lanes(state, undo)
 
     def start(self) -> None:
         """Start every part, the last of the data's way first, so that nothing waits for its successor."""
@@ -129,15 +142,23 @@ class App:
         if self.keeper is not None:
             self.keeper.start()
         self.loop.start()
+        if self.updating is not None:
+            self.updating.start(self)
         LOG.info("watching %d cameras as %s", len(self.lanes), self.config.device)
 
-    def stop(self, timeout_s: float = 4.5) -> bool:
+    def stop(self, timeout_s: float = 4.5, *, well: bool = True) -> bool:
         """Stop in the order of the data; what was counted is durable when this returns.
+
+        Args:
+            timeout_s: Longest wait.
+            well: The box was told to stop, and does not end for a stage that is stuck.
 
         Returns:
             Whether everything ended in time.
         """
         end_s = time.monotonic() + timeout_s
+        if self.updating is not None:
+            self.updating.stop(well=well, timeout_s=min(_UPDATING_STOPS_S, timeout_s))
         self.loop.stop()
         self.loop.join(min(1.5, timeout_s))
         closers = [threading.Thread(target=lane.source.close, daemon=True) for lane in self.lanes]
@@ -157,6 +178,36 @@ class App:
         health = health_of(self)
         self.link.publish_health(health)
         return health
+
+    def tell_updates(self) -> bool:
+        """Record what is new in the updates; if a state or reason has changed, say birth again and return true."""
+        if self.herald is None or not self.herald.tell(self.clock.now(), self._models_in_charge()):
+            return False
+        self.link.publish_birth(birth_of(self))
+        return True
+
+    def exchange(self, slot: str, detector: Detector) -> None:
+        """See :class:`agent.updating.Running`."""
+        model = model_ref(detector.description)
+        if not self.loop.between_frames(partial(self.loop.exchange, slot, detector, model)):
+            LOG.warning("the new model of %s waits for the watching thread, which is busy", slot)
+        self.detectors = {**self.detectors, slot: detector}
+
+    def redraw(self, config: Config) -> None:
+        """See :class:`agent.updating.Running`; a camera whose rate changes is opened anew."""
+        sources = {lane.name: lane.source for lane in self.lanes}
+        pairs = [pair for pair in zip(self.config.cameras, config.cameras, strict=True) if pair[0] != pair[1]]
+        opened = {new.name: self._open_source(new) for old, new in pairs if old.detect_fps != new.detect_fps}
+        for _, camera in pairs:
+            self.loop.between_frames(partial(self.loop.redraw, camera, opened.get(camera.name)))
+            if camera.name in opened:
+                sources[camera.name].close()
+        self.config = config
+        self.link.publish_birth(birth_of(self))
+
+    def broker_connected(self) -> bool:
+        """See :class:`agent.updating.Running`."""
+        return self.link.state().connected
 
     def uptime_s(self) -> float:
         """Seconds since this was made."""
@@ -178,8 +229,10 @@ class App:
         ]
         return Liveness(tuple(stuck))
 
-    def _make_lanes(self, secrets: Secrets, undo: ExitStack, *, loop_files: bool) -> list[Lane]:
-        state = self.outbox.load_state()
+    def _models_in_charge(self) -> dict[str, ModelRef]:
+        return {slot: model_ref(detector.description) for slot, detector in self.detectors.items()}
+
+    def _make_lanes(self, state: Mapping[str, str], undo: ExitStack) -> list[Lane]:
         lanes = []
         for camera in self.config.cameras:
             detector = self.detectors[camera.model]
@@ -193,12 +246,12 @@ class App:
                 machine=machine_boot(),
                 evidence=witness is not None,
             )
-            source = self._source(camera, secrets, loop=loop_files)
+            source = self._open_source(camera)
             undo.callback(source.close)
             lanes.append(Lane(source, detector, pipeline, witness=witness))
         return lanes
 
-    def _source(self, camera: Camera, secrets: Secrets, *, loop: bool) -> Source:
+    def _source(self, camera: Camera, *, secrets: Secrets, loop: bool) -> Source:
         password = secrets.cameras.get(camera.name)
         address = parse_address(
             camera.source, user=camera.login.user, password=None if password is None else password.get_secret_value()
@@ -211,8 +264,11 @@ class App:
         return open_source(address, camera.name, self.clock, SourceOptions(live=live, paced=True, loop=loop))
 
 
-def _detectors(config: Config) -> Mapping[str, Detector]:
-    """One detector per model that some camera uses."""
-    configured = {DEFAULT_MODEL_NAME: Model(file=default_model()), **config.models}
+def _models(config: Config, file: Path | None, clock: Clock) -> tuple[Updating | None, dict[str, Detector]]:
+    """One detector per model that some camera uses; where updates are taken, of whatever is in charge by now."""
+    models = configured_models(config)
+    if config.update is not None:
+        updating = Updating(config, file, models, clock)
+        return updating, updating.open_detectors()
     used = sorted({camera.model for camera in config.cameras})
-    return {name: open_configured(configured[name]) for name in used}
+    return None, {name: open_configured(models[name]) for name in used}

@@ -61,6 +61,7 @@ def birth_of(app: App) -> Birth:
             )
             for key, detector in app.detectors.items()
         ),
+        updates=None if app.updating is None else app.updating.statuses(),
     )
 
 
@@ -102,6 +103,7 @@ def health_of(app: App) -> Health:
     problems += [f"model {key}: {why}" for key, detector in app.detectors.items() for why in detector.fallback]
     told = (outbox.reason, link.reason, None if evidence is None else evidence.reason)
     problems += [reason for reason in told if reason is not None]
+    problems += [] if app.updating is None else app.updating.problems()
     return Health(
         device=app.config.device,
         boot=app.boot,
@@ -118,6 +120,7 @@ def health_of(app: App) -> Health:
         outbox=outbox,
         link=link,
         evidence=evidence,
+        updates=None if app.updating is None else app.updating.statuses(),
         problems=tuple(text[:_SENTENCE] for text in problems),
     )
 

@@ -72,6 +72,8 @@ class CameraPipeline:
         evidence: bool = False,
     ) -> None:
         self.camera = camera
+        self._device, self._machine, self._evidence = device, machine, evidence
+        self._model = model
         self._tracker = Tracker()
         self._judge = TamperJudge() if camera.tamper.enabled else None
         self._scuffles = None
@@ -163,6 +165,36 @@ class CameraPipeline:
     def crossed(self) -> dict[tuple[str, Direction], int]:
         """Cumulative counts by line and direction, for showing."""
         return self._scene.crossed()
+
+    def credit(self, model: ModelRef) -> None:
+        """From here on another model is behind the detections; tracks, counts and open events go on.
+
+        A second look under way is given up: half of it was seen by the model before.
+        """
+        self._model = model
+        self._scene.credit(model)
+        if self._far is not None:
+            self._far.drop()
+
+    def redraw(self, camera: Camera, at: Instant) -> list[Record]:
+        """Go on with other lines, zones, ground or rate of the same camera, as after a restart; tracks go on.
+
+        Returns:
+            What was open, cut short.
+        """
+        records = self._scene.stop(at)
+        self._scene = Scene(
+            camera,
+            device=self._device,
+            model=self._model,
+            state=self._scene.snapshot(),
+            machine=self._machine,
+            evidence=self._evidence,
+        )
+        self.camera = camera
+        self._origin = Origin.of(camera, self._machine)
+        self._far = _far_sight(camera, self._device)
+        return records
 
     def stop(self, at: Instant) -> list[Record]:
         """End what is open; what can go on after a restart is in :meth:`states`."""

@@ -33,6 +33,8 @@ EventKind: TypeAlias = Literal[
     "vandalism",
     "camera_tampered",
     "camera_lost",
+    "model_update",
+    "configuration_update",
 ]
 Phase: TypeAlias = Literal["start", "update", "end"]
 Severity: TypeAlias = Literal["info", "warning", "alarm"]

@@ -7,17 +7,19 @@ holds one waiting frame, the newest), and a source, model or scene that fails on
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from agent.clock import Clock
+from agent.config.schema import Camera
 from agent.errors import KentonganError, SourceError
 from agent.pipeline import CameraPipeline, Seen
-from agent.records import Record
+from agent.records import ModelRef, Record
 from agent.scene import Link
 from agent.scene.values import LIVE, Evidence, LinkState
 from agent.stages import StageTimes
@@ -34,6 +36,7 @@ POLL_S: Final = 0.2
 of which its reader takes 0.4 s to be sure."""
 TILES: Final = 2
 """Tiles in one run of a model that takes several: a run must stay short, somebody may become due."""
+_MOST_CHANGES: Final = 2
 _IDLE_S: Final = 0.004
 """Longest sleep while a frame may come: a fraction of what a detection takes."""
 
@@ -60,6 +63,34 @@ class Witness(Protocol):
     def finished(self) -> list[Evidence]:
         """Clips that were finished since the last call."""
         ...
+
+
+class Overseer(Protocol):
+    """Who is told how the models fare; none of these calls ever waits."""
+
+    def saw(self, slot: str, image: Image, found: Detections, took_s: float, *, rested: bool) -> None:
+        """A model, by its name in the configuration, has looked at a frame; ``rested`` where the loop had to wait."""
+        ...
+
+    def failed(self, slot: str, why: str) -> None:
+        """A model could not look at a frame."""
+        ...
+
+
+class _Change:
+    """Something to do between two frames."""
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        self._do = do
+        self.done = threading.Event()
+        self.fault: Exception | None = None
+
+    def __call__(self) -> None:
+        try:
+            self._do()
+        except Exception as fault:  # noqa: BLE001 - raised again where it was asked for
+            self.fault = fault
+        self.done.set()
 
 
 @dataclass(slots=True, eq=False)
@@ -121,12 +152,20 @@ class WatchLoop(threading.Thread):
         sink: Where records and state go.
         clock: The agent's clock.
         times: Charged with what the model's stages take.
+        overseer: Who is told how the models fare; nobody if ``None``.
 
     Attributes:
         alive_s: ``time.monotonic()`` of the last turn, for the watchdog.
     """
 
-    def __init__(self, lanes: Sequence[Lane], sink: Sink, clock: Clock, times: StageTimes) -> None:
+    def __init__(
+        self,
+        lanes: Sequence[Lane],
+        sink: Sink,
+        clock: Clock,
+        times: StageTimes,
+        overseer: Overseer | None = None,
+    ) -> None:
         super().__init__(name="watching", daemon=True)
         self.alive_s = time.monotonic()
         self._lanes = {lane.name: lane for lane in lanes}
@@ -134,6 +173,9 @@ class WatchLoop(threading.Thread):
         self._clock = clock
         self._times = times
         self._share = FairShare({lane.name: lane.pipeline.camera.detect_fps for lane in lanes})
+        self._overseer = overseer
+        self._rested = False
+        self._waiting_changes: queue.Queue[_Change] = queue.Queue(_MOST_CHANGES)  # full: who asks waits
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -154,8 +196,48 @@ class WatchLoop(threading.Thread):
         """Detections a second that a camera got over the last seconds."""
         return self._share.achieved_fps(camera, self._clock.now().mono_s)
 
+    def between_frames(self, do: Callable[[], None], timeout_s: float = 10.0) -> bool:
+        """Have something done by the loop when no frame is in its hands; what it raises is raised here.
+
+        Returns:
+            Whether it was done in time; if not, the loop does it when it comes to it.
+        """
+        change = _Change(do)
+        try:
+            self._waiting_changes.put(change, timeout=timeout_s)
+        except queue.Full:
+            return False
+        done = change.done.wait(timeout_s)
+        if change.fault is not None:
+            raise change.fault
+        return done
+
+    def exchange(self, slot: str, detector: Detector, model: ModelRef) -> None:
+        """Let another detector look for all cameras of a slot; to be done between frames. Tracks go on."""
+        for lane in self._lanes.values():
+            if lane.pipeline.camera.model == slot:
+                lane.detector = detector
+                lane.pipeline.credit(model)
+
+    def redraw(self, camera: Camera, source: Source | None = None) -> None:
+        """Go on with other lines, zones, ground or rate of a camera; to be done between frames. Tracks go on.
+
+        Args:
+            camera: Its new configuration.
+            source: Where its frames come from now; ``None`` where that stays.
+        """
+        lane = self._lanes[camera.name]
+        records = lane.pipeline.redraw(camera, self._clock.now())
+        self._share.ask(camera.name, camera.detect_fps)
+        lane.told = None
+        if source is not None:
+            lane.source = source
+        self._keep(lane, records, save=True)
+
     def turn(self) -> bool:
         """One look at whoever is due; ``False`` when nobody was."""
+        with suppress(queue.Empty):
+            self._waiting_changes.get_nowait()()
         now = self._clock.now()
         for lane in self._lanes.values():
             if self._share.wait_s((lane.name,), now.mono_s) == 0:
@@ -166,8 +248,12 @@ class WatchLoop(threading.Thread):
         chosen = self._choose(now.mono_s)
         if chosen:
             self._look(chosen)
+            self._rested = False
             return True
-        return self._look_again()
+        if self._look_again():
+            return True
+        self._rested = True
+        return False
 
     def _read(self, lane: Lane) -> None:
         with self._contained(lane, "its source"):
@@ -206,12 +292,19 @@ class WatchLoop(threading.Thread):
         except Exception as error:  # noqa: BLE001 - of any kind: memory that runs out in one picture, OpenCV's own
             if len(frames) == 1:
                 self._fails(frames[0][0], "its model", error)
+                if self._overseer is not None:
+                    self._overseer.failed(frames[0][0].pipeline.camera.model, frames[0][0].failing)
             else:
                 for pair in frames:
                     self._detect([pair])
             return
+        cost = detector.cost
+        took_s = (cost.preprocess.wall_s + cost.model.wall_s + cost.postprocess.wall_s) / len(frames)
         for (lane, frame), detections in zip(frames, found, strict=True):
             self._see(lane, frame, detections)
+            if self._overseer is not None:
+                slot = lane.pipeline.camera.model
+                self._overseer.saw(slot, frame.image, detections, took_s, rested=self._rested)
 
     def _look_again(self) -> bool:
         """While nobody is due: look at the next tile of a second look; ``False`` when there is none.

@@ -14,8 +14,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, model_validator
 
 from agent.config.evidence import CameraEvidence, Evidence
+from agent.config.files import File, beside_the_config
 from agent.config.redact import redact
 from agent.config.rules import Aggression, RuleSettings, Tamper
+from agent.config.update import Update
 from agent.records import ClassName
 
 Name: TypeAlias = Annotated[
@@ -33,21 +35,10 @@ IntervalSeconds: TypeAlias = Literal[10, 15, 20, 30, 60, 120, 300, 600, 900, 180
 """Divisors or multiples of a minute that divide an hour, so that intervals fall on the wall clock."""
 
 
-def _beside_the_config(path: Path, info: ValidationInfo) -> Path:
-    """A relative name is meant from the configuration's own folder, where the loader knows it."""
-    folder = (info.context or {}).get("folder")
-    return path if folder is None else Path(folder) / path
-
-
 def _source_beside_the_config(source: str, info: ValidationInfo) -> str:
     """The same for a source that is a file: it has no ``scheme:`` in front and is no camera's number."""
     is_file = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:|[0-9]+$", source) is None
-    return str(_beside_the_config(Path(source), info)) if is_file else source
-
-
-File: TypeAlias = Annotated[
-    Path, AfterValidator(_beside_the_config), Field(description="A file; relative to the configuration's folder.")
-]
+    return str(beside_the_config(Path(source), info)) if is_file else source
 
 
 class Part(BaseModel):
@@ -266,6 +257,7 @@ class Config(Part):
     cameras: Annotated[tuple[Camera, ...], Field(min_length=1, max_length=64), AfterValidator(_unique)]
     health_s: Annotated[int, Field(ge=5, le=3600)] = 60
     evidence: Annotated[Evidence | None, Field(description="Absent: off.")] = None
+    update: Annotated[Update | None, Field(description="Absent: nobody is asked for anything.")] = None
 
 
 class Secrets(BaseModel):

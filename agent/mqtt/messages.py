@@ -32,6 +32,7 @@ from agent.records import (
     dump,
     load,
 )
+from agent.update.status import UpdateStatus
 
 MAX_PAYLOAD_BYTES: Final = 64 * 1024
 _FROZEN: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -155,7 +156,10 @@ class ModelBirth:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
 class Birth:
-    """Who and where this box is. ``abridged`` says that lines and zones were left out to fit 64 kB."""
+    """Who and where this box is. ``abridged`` says that lines and zones were left out to fit 64 kB.
+
+    ``updates`` is where the updates of each model and of the configuration stand; absent where none are taken.
+    """
 
     v: Version = CONTRACT_VERSION
     device: WireName
@@ -166,6 +170,7 @@ class Birth:
     delivery: Literal["broker", "application"]
     cameras: tuple[CameraBirth, ...] = ()
     models: tuple[ModelBirth, ...] = ()
+    updates: tuple[UpdateStatus, ...] | None = None
     abridged: bool = False
 
 
@@ -239,7 +244,7 @@ class EvidenceHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
 class Health:
-    """How the box fares. Sent every minute while connected, never stored."""
+    """How the box fares. Sent every minute while connected, never stored; ``updates`` as in birth."""
 
     v: Version = CONTRACT_VERSION
     device: WireName
@@ -257,6 +262,7 @@ class Health:
     outbox: OutboxHealth | None = None
     link: LinkHealth | None = None
     evidence: EvidenceHealth | None = None
+    updates: tuple[UpdateStatus, ...] | None = None
     problems: tuple[Sentence, ...] = ()
 
 

@@ -20,6 +20,7 @@ from agent.mqtt.credentials import plaintext_warning, tls_context
 from agent.ops.assets import default_model
 from agent.ops.check_evidence import check_evidence
 from agent.ops.check_geometry import Finding, Level
+from agent.ops.check_update import check_update
 from agent.scene.scene import Scene
 from agent.video.address import Kind, parse_address
 from agent.vision.describe import ForeignModel
@@ -70,6 +71,7 @@ def check_site(
         if all(camera.model != name for camera in config.cameras)
     ]
     findings += check_evidence(config, writable)
+    findings += check_update(config)
     for number, camera in enumerate(config.cameras):
         findings += _camera(camera, number, described.get(camera.model))
     return findings

@@ -44,14 +44,15 @@ def execute(args: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     notifier = Notifier.from_environment()
-    app = App(config, secrets)
+    app = App(config, secrets, file=args.config)
     app.start()
     notifier.ready()
+    code = STUCK
     try:
         code = watch(app, notifier, stopping)
     finally:
         notifier.stopping()
-        if not app.stop():
+        if not app.stop(well=code == 0):
             LOG.warning("not everything ended in time; what waits is on disk and will be sent after the next start")
     if any(thread.is_alive() for thread in threading.enumerate() if thread.name.startswith("video-")):
         _leave(code)
@@ -74,8 +75,8 @@ def watch(app: App, notifier: Notifier, stopping: threading.Event) -> int:
             LOG.critical("stuck: %s; ending so that the service manager starts afresh", ", ".join(liveness.stuck))
             return STUCK
         notifier.watchdog()
-        if time.monotonic() >= health_due_s:
-            health_due_s += app.config.health_s
+        if (is_news := app.tell_updates()) or time.monotonic() >= health_due_s:
+            health_due_s += 0 if is_news else app.config.health_s
             try:
                 health = app.publish_health()
             except KentonganError as error:  # what can't be said now is said later; counting goes on

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final, TypeAlias
+from urllib.parse import urlsplit
 
 from agent.config.load import load_config
 from agent.config.schema import Camera, Config
@@ -95,6 +96,8 @@ def drop_in(
 
 def _hosts(config: Config) -> Iterator[tuple[str, str]]:
     yield config.mqtt.host, "the broker"
+    if config.update is not None and (host := urlsplit(config.update.url).hostname) is not None:
+        yield host, "the update server"
     for camera in config.cameras:
         for host in _camera_hosts(camera):
             yield host, f"camera {camera.name}"

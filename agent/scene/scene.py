@@ -115,6 +115,10 @@ class Scene:
         self._look(link, view)
         return self._pass(at)
 
+    def credit(self, model: ModelRef) -> None:
+        """From here on another model is behind the detections; what is open goes on."""
+        self._model = model
+
     def attest(self, at: Instant, finished: Sequence[Evidence]) -> list[Record]:
         """Take in that clips are finished: their events are told once more, and name them."""
         return [self._record(body, at) for body in self._attest.attest(finished)]

@@ -13,18 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from agent.assembly import budget_s
 from agent.clock import Clock
 from agent.config.schema import Config
+from agent.config.update import Update
 from agent.errors import ConfigError
 from agent.update.child import ChildEyes, ChildLimits
-from agent.update.configuration import ConfigurationHost, ConfigurationUpdater
+from agent.update.configuration import ConfigurationHost, ConfigurationUpdater, ConfirmRules
 from agent.update.durable import Disk
 from agent.update.eyes import Eyes, OpenEyes, Subject
 from agent.update.fetcher import Limits
 from agent.update.offer import Box
 from agent.update.repository import SignedRepository
 from agent.update.service import Schedule, UpdateService
-from agent.update.settings import UpdateSettings
 from agent.update.shadow import ShadowRules
 from agent.update.trial import Trial
 from agent.update.updater import ModelHost, Parts, SlotPlan, SlotUpdater
@@ -63,7 +64,6 @@ def hardware_tags(board: Path = _BOARD) -> tuple[str, ...]:
 
 
 def build(
-    settings: UpdateSettings,
     config: Config,
     installed: Mapping[str, Subject],
     hosts: Hosts,
@@ -75,8 +75,7 @@ def build(
     """The update service of one box.
 
     Args:
-        settings: Where releases come from.
-        config: The box's configuration.
+        config: The box's configuration, with its section ``update``.
         installed: The model file of each slot that some camera uses, as it was installed.
         hosts: The running box.
         clock: The time.
@@ -86,13 +85,16 @@ def build(
     Raises:
         ConfigError: The pinned root can't be read.
     """
+    settings = config.update
+    if settings is None:
+        raise ConfigError("this box takes no updates; give its configuration a section update")
     disk, folder = disk or Disk(), config.state_dir / "update"
     limits = Limits(bytes_per_s=settings.bandwidth_kbit_s * _KBIT_BYTES)
     repository = SignedRepository(settings.url, folder, _pinned(settings), limits, disk=disk)
     box = Box(config.device, hardware_tags(), VERSION, settings.groups)
     models = [
         SlotUpdater(
-            SlotPlan(name, subject, _budget_s(config, name)),
+            SlotPlan(name, subject, budget_s(config, name)),
             Parts(
                 repository=repository,
                 folder=folder,
@@ -102,7 +104,7 @@ def build(
                 box=box,
                 clock=clock,
                 disk=disk,
-                shadow=ShadowRules(least_s=settings.shadow_s, most_s=max(21_600, 4 * settings.shadow_s)),
+                shadow=_shadow(settings),
                 watch_s=settings.watch_s,
             ),
         )
@@ -110,14 +112,17 @@ def build(
     ]
     others = []
     if hosts.configuration is not None and hosts.configuration_file is not None:
+        rules = ConfirmRules(settings.broker_s, 5 * settings.broker_s)
         others.append(
-            ConfigurationUpdater(hosts.configuration_file, folder, repository, hosts.configuration, box, clock, disk)
+            ConfigurationUpdater(
+                hosts.configuration_file, folder, repository, hosts.configuration, box, clock, disk, rules
+            )
         )
     schedule = Schedule(settings.check_every_s, chance or random.Random(), clock.now().mono_s)  # noqa: S311 - no secret
     return UpdateService(repository, models, others, schedule, clock)
 
 
-def _pinned(settings: UpdateSettings) -> bytes:
+def _pinned(settings: Update) -> bytes:
     try:
         return settings.root_file.read_bytes()
     except OSError as error:
@@ -127,13 +132,17 @@ def _pinned(settings: UpdateSettings) -> bytes:
         ) from error
 
 
-def _budget_s(config: Config, model: str) -> float:
-    """What the cameras of one model leave for a picture, seconds."""
-    asked = sum(camera.detect_fps for camera in config.cameras if camera.model == model)
-    return 1.0 / asked if asked else 1.0
+def _shadow(settings: Update) -> ShadowRules:
+    """The rules of the shadow; a quiet place has to do after six hours."""
+    return ShadowRules(
+        period_s=settings.shadow_period_s,
+        least_s=settings.shadow_s,
+        most_s=max(21_600, 4 * settings.shadow_s),
+        least_frames=settings.shadow_frames,
+    )
 
 
-def _opener(settings: UpdateSettings, config: Config, name: str) -> OpenEyes:
+def _opener(settings: Update, config: Config, name: str) -> OpenEyes:
     """Opens candidates of one slot as its own model runs: as many threads, the same providers."""
     model = config.models.get(name)
     limits = ChildLimits(

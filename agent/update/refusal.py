@@ -52,6 +52,8 @@ TrialKind: TypeAlias = Literal[
 Kind: TypeAlias = AttackKind | TroubleKind | RuleKind | TrialKind
 
 ATTACKS: Final = frozenset(get_args(AttackKind))
+RULES: Final[frozenset[Kind]] = frozenset(get_args(RuleKind))
+"""What a maintainer signed on purpose: no trouble."""
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 

@@ -14,6 +14,8 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from agent.clock import Clock
+from agent.config.schema import Config
+from agent.update.configuration import ConfigurationUpdater
 from agent.update.refusal import UpdateError
 from agent.update.repository import Repository
 from agent.update.status import UpdateStatus
@@ -133,6 +135,7 @@ class UpdateService:
         self._schedule = schedule
         self._clock = clock
         self._asked = threading.Event()
+        self._nudged = threading.Event()
         self._fresh = False
 
     def models_at_start(self) -> dict[str, ModelFile]:
@@ -142,6 +145,15 @@ class UpdateService:
             ModelError: Not even an installed model can be read.
         """
         return {name: updater.at_start() for name, updater in self._models.items()}
+
+    def configuration_at_start(self) -> Config | None:
+        """The configuration to start with; ``None`` where only the installer's is taken.
+
+        Raises:
+            ConfigError: Not even the installer's is right.
+        """
+        found = (one.at_start() for one in self._all if isinstance(one, ConfigurationUpdater))
+        return next(found, None)
 
     def broken_at_start(self, slot: str, why: str) -> ModelFile:
         """What :meth:`models_at_start` gave for a slot does not run here: the model before it.
@@ -180,6 +192,11 @@ class UpdateService:
     def check_now(self) -> None:
         """Ask at once, as a command over MQTT wants it; safe from any thread."""
         self._asked.set()
+        self._nudged.set()
+
+    def nudge(self) -> None:
+        """Look at once whether there is something to do, or whether to stop; safe from any thread."""
+        self._nudged.set()
 
     def statuses(self) -> tuple[UpdateStatus, ...]:
         """Where every slot stands."""
@@ -232,7 +249,8 @@ class UpdateService:
             except Exception:  # noqa: BLE001 - whatever nobody thought of is logged, and the counting goes on
                 _log.exception("the updater stumbled; it goes on in a while")
                 pause_s = _IDLE_S
-            stop.wait(pause_s)
+            self._nudged.wait(pause_s)
+            self._nudged.clear()
         self.close()
 
     def close(self) -> None:

@@ -207,7 +207,7 @@ class Slot:
         return UpdateStatus(
             slot=name,
             state=self.state,
-            since=self.since_utc_s,
+            since=self.since_utc_s or None,
             model=None if self.in_charge is None else self.in_charge.ref(),
             serial=0 if self.in_charge is None else self.in_charge.serial,
             candidate=None if self.candidate is None else self.candidate.model.ref(),

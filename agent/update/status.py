@@ -46,7 +46,7 @@ class UpdateStatus:
     Attributes:
         slot: The model's name in the configuration; ``configuration`` for the configuration itself.
         state: Where the update stands.
-        since: When it came there.
+        since: When it came there; absent on a box that never saw a release.
         model: What is in charge; absent while it is what was installed with the box.
         candidate: What is under way, or was last refused.
         candidate_serial: Its release number.
@@ -60,7 +60,7 @@ class UpdateStatus:
 
     slot: str
     state: State
-    since: Utc
+    since: Utc | None = None
     model: ModelRef | None = None
     candidate: ModelRef | None = None
     candidate_serial: _Count | None = None

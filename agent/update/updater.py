@@ -108,7 +108,7 @@ class SlotUpdater(Stepper):
 
     def __init__(self, plan: SlotPlan, parts: Parts) -> None:
         file = parts.folder / "slots" / f"{plan.name}.json"
-        super().__init__(plan.name, file, parts.folder / "models", parts.clock, parts.disk)
+        super().__init__(plan.name, file, parts.folder / "models" / plan.name, parts.clock, parts.disk)
         self.plan = plan
         self._parts = parts
         self._looks = LiveLooks()
@@ -205,6 +205,7 @@ class SlotUpdater(Stepper):
             if choice.retract is not None:
                 self._retract(choice.retract)
             elif choice.take is not None and not self.busy:
+                self._slot = slot
                 self._begin(choice.take)
             elif choice.renumber is not None and not self.busy:
                 self._save(slot.renumbered(choice.renumber))

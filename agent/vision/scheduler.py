@@ -35,6 +35,10 @@ class _Camera:
         return (now_s - self.due_s) / self.period_s
 
 
+def _camera(rate: float, window_s: float) -> _Camera:
+    return _Camera(1 / rate, done_s=deque(maxlen=math.ceil(2 * rate * window_s) + 2))
+
+
 class FairShare:
     """Decides whose frame is next.
 
@@ -51,10 +55,12 @@ class FairShare:
             if not (0 < rate < math.inf):
                 raise ValueError(f"camera {camera!r} asks for {rate} detections a second; give a positive number")
         self._window_s = window_s
-        self._cameras = {
-            camera: _Camera(1 / rate, done_s=deque(maxlen=math.ceil(2 * rate * window_s) + 2))
-            for camera, rate in detect_fps.items()
-        }
+        self._cameras = {camera: _camera(rate, window_s) for camera, rate in detect_fps.items()}
+
+    def ask(self, camera: str, detect_fps: float) -> None:
+        """A camera asks for another rate from now on; what it reached is measured anew."""
+        if self._cameras[camera].period_s != 1 / detect_fps:
+            self._cameras[camera] = _camera(detect_fps, self._window_s)
 
     def next(self, ready: Iterable[str], now_s: float, limit: int = 1) -> list[str]:
         """Choose the cameras whose waiting frames are looked at now.

@@ -162,6 +162,7 @@ class BoxProcess:
     def stop(self) -> None:
         """End cleanly."""
         self._stop.set()
+        self.service.nudge()
         for thread in self._threads:
             thread.join(30)
 

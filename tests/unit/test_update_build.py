@@ -10,7 +10,6 @@ from agent.config.load import parse_config
 from agent.errors import ConfigError
 from agent.update.build import Hosts, build, hardware_tags
 from agent.update.eyes import Subject
-from agent.update.settings import UpdateSettings
 from tests.fakes.clock import ManualClock
 from tests.fakes.tuf_repository import Maintainer
 from tests.fakes.update_models import candidate
@@ -22,6 +21,7 @@ state_dir: {folder}/state
 mqtt: {{host: broker.example, plaintext: true}}
 models: {{street: {{file: street.onnx, threads: 1, providers: [cpu]}}}}
 cameras: [{{name: gate, source: rtsp://camera.example/live, detect_fps: 8}}]
+update: {{url: "http://127.0.0.1:9/models", root_file: {folder}/root.json}}
 """
 
 
@@ -41,9 +41,8 @@ def test_service_has_a_slot_for_each_model_and_one_for_the_configuration(tmp_pat
     file = tmp_path / "kentongan.yaml"
     file.write_text(TEXT.format(folder=tmp_path))
     config = parse_config(file.read_text(), str(file), folder=tmp_path)
-    settings = UpdateSettings(url="http://127.0.0.1:9/models", root_file=tmp_path / "root.json")
     hosts = Hosts(CountingHost(), NoBroker(), file)
-    service = build(settings, config, {"street": Subject(tmp_path / "street.onnx", None)}, hosts, ManualClock())
+    service = build(config, {"street": Subject(tmp_path / "street.onnx", None)}, hosts, ManualClock())
 
     assert [status.slot for status in service.statuses()] == ["street", "configuration"]
     assert service.models_at_start()["street"].description.version == "1"
@@ -53,11 +52,16 @@ def test_service_has_a_slot_for_each_model_and_one_for_the_configuration(tmp_pat
     service.close()
 
 
+def test_box_without_the_section_takes_no_updates(tmp_path: Path) -> None:
+    config = parse_config(TEXT.format(folder=tmp_path).partition("update:")[0], "a", folder=tmp_path)
+    with pytest.raises(ConfigError, match="section update"):
+        build(config, {}, Hosts(CountingHost()), ManualClock())
+
+
 def test_root_that_is_not_there_says_what_to_copy(tmp_path: Path) -> None:
     config = parse_config(TEXT.format(folder=tmp_path), "a", folder=tmp_path)
-    settings = UpdateSettings(url="http://127.0.0.1:9/models", root_file=tmp_path / "root.json")
     with pytest.raises(ConfigError, match=r"root\.json there"):
-        build(settings, config, {}, Hosts(CountingHost()), ManualClock())
+        build(config, {}, Hosts(CountingHost()), ManualClock())
 
 
 def test_board_is_known_by_its_name_its_kind_and_its_maker(tmp_path: Path) -> None:

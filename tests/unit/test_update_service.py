@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from agent.config.update import Update
 from agent.errors import ModelError
 from agent.update.eyes import Subject
 from agent.update.offer import Box
 from agent.update.refusal import UpdateError
 from agent.update.service import EARLIEST_UTC_S, Schedule, UpdateService
-from agent.update.settings import UpdateSettings
 from agent.update.shadow import ShadowRules
 from agent.update.status import UpdateStatus
 from agent.update.trial import Trial
@@ -189,9 +189,9 @@ def test_looks_of_long_ago_are_forgotten() -> None:
 @pytest.mark.parametrize("url", ["ftp://a/b", "https://", "http://a/b?c=d", "file:///etc"])
 def test_address_that_is_no_web_folder_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="url"):
-        UpdateSettings(url=url, root_file=Path("root.json"))
+        Update(url=url, root_file=Path("root.json"))
 
 
 def test_settings_have_sensible_defaults() -> None:
-    settings = UpdateSettings(url="https://models.example/kentongan", root_file=Path("root.json"))
+    settings = Update(url="https://models.example/kentongan", root_file=Path("root.json"))
     assert (settings.check_every_s, settings.groups) == (3600, ())

@@ -147,7 +147,7 @@ def test_third_model_replaces_the_second_and_the_installed_one_is_no_longer_need
     world.go()
 
     assert world.running == sha(THIRD)
-    kept = {path.name for path in (world.folder / "update" / "models").iterdir()}
+    kept = {path.name for path in (world.folder / "update" / "models" / "street").iterdir()}
     assert kept == {sha(SECOND), sha(THIRD)}
 
 
@@ -462,7 +462,7 @@ def test_download_that_fails_is_tried_again_at_the_next_check(world: World) -> N
 def test_bytes_that_change_on_the_disk_are_never_loaded(world: World) -> None:
     offer_second(world)
     world.go()
-    (world.folder / "update" / "models" / sha(SECOND)).write_bytes(SECOND + b"x")
+    (world.folder / "update" / "models" / "street" / sha(SECOND)).write_bytes(SECOND + b"x")
     world.boot()
     assert world.running == sha(INSTALLED)
     assert world.updater.status().reason == "load_failed"
@@ -545,7 +545,7 @@ def test_candidate_whose_bytes_the_disk_loses_comes_again(world: World) -> None:
     offer_second(world)
     world.check()
     world.pass_time(1)
-    (world.folder / "update" / "models" / sha(SECOND)).unlink()
+    (world.folder / "update" / "models" / "street" / sha(SECOND)).unlink()
     world.pass_time(1)
     assert (world.updater.status().state, world.updater.status().reason) == ("idle", "vanished")
     world.go()
@@ -556,7 +556,7 @@ def test_candidate_that_the_disk_loses_in_its_shadow_comes_again(world: World) -
     offer_second(world)
     world.check()
     world.pass_time(8)
-    (world.folder / "update" / "models" / sha(SECOND)).unlink()
+    (world.folder / "update" / "models" / "street" / sha(SECOND)).unlink()
     world.pass_time(60)
     assert (world.running, world.updater.status().reason) == (sha(INSTALLED), "vanished")
 

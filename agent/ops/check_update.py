@@ -1,0 +1,71 @@
+"""What updates need from the machine: the extra's packages, the pinned root, a name for every slot.
+
+Reads what it must and asks nobody over the network. Every finding says what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import Any, Final
+
+from agent.config.fault import Path
+from agent.config.schema import Config
+from agent.ops.check_geometry import Finding, Level
+
+PACKAGES: Final = ("tuf", "securesystemslib", "cryptography", "urllib3")
+_RESERVED: Final = "configuration"
+"""The slot of lines and zones; a model of that name could not be told from it."""
+
+
+def has_package(name: str) -> bool:
+    """Whether a package is installed."""
+    return find_spec(name) is not None
+
+
+def check_update(config: Config, installed: Callable[[str], bool] = has_package) -> Iterator[Finding]:
+    """Everything that would keep a box from taking updates.
+
+    Args:
+        config: The configuration.
+        installed: Whether a package is installed.
+    """
+    wish = config.update
+    if wish is None:
+        return
+    for number, camera in enumerate(config.cameras):
+        if camera.model == _RESERVED:
+            wrong = f"a model is called {_RESERVED}, which is what updates call lines and zones"
+            yield Finding(Level.ERROR, ("cameras", number, "model"), wrong, "give the model another name")
+    missing = [name for name in PACKAGES if not installed(name)]
+    if missing:
+        wrong = f"updates need the extra of that name, and {missing[0]} is not installed"
+        yield Finding(Level.ERROR, ("update",), wrong, "run: pip install 'kentongan[update]'")
+        return
+    path: Path = ("update", "root_file")
+    try:
+        data = wish.root_file.read_bytes()
+    except OSError as error:
+        wrong = f"{wish.root_file} can't be read: {error.strerror}"
+        yield Finding(Level.ERROR, path, wrong, "copy the maintainer's root.json there")
+        return
+    if (why := _why_no_root(data)) is not None:
+        yield Finding(Level.ERROR, path, f"{wish.root_file} {why}", "copy the maintainer's root.json there again")
+
+
+def _why_no_root(data: bytes) -> str | None:
+    """Why bytes are no root metadata that vouches for itself; ``None`` if they are."""
+    from tuf.api.exceptions import RepositoryError  # noqa: PLC0415 - only where the extra is installed
+    from tuf.api.metadata import Metadata, Root  # noqa: PLC0415 - likewise
+    from tuf.api.serialization import DeserializationError  # noqa: PLC0415 - likewise
+
+    try:
+        root: Metadata[Any] = Metadata.from_bytes(data)
+        if not isinstance(root.signed, Root):
+            return "is another metadata file than a root"
+        root.signed.verify_delegate(Root.type, root.signed_bytes, root.signatures)
+    except DeserializationError:
+        return "is no root metadata"
+    except RepositoryError:
+        return "is not signed by the keys that it names"
+    return None

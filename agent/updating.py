@@ -1,0 +1,298 @@
+"""Updates on the running box: the updater's thread, what it may do to the pipeline, and what it tells the world.
+
+A new model is loaded beside the running one and takes over between two frames; signed lines and zones likewise. What
+the updater does is told three ways: in birth and health as it stands, and as events that are stored like any other.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from agent.assembly import budget_s, open_judged, subject_of
+from agent.clock import Clock, Instant
+from agent.config.schema import Camera, Config, Model
+from agent.errors import ConfigError, KentonganError, ModelError
+from agent.mqtt.commands import NoArgs, Order
+from agent.ops.check_geometry import check_geometry, errors_of
+from agent.records import ClockState, EventKind, ModelRef, Phase, Record, Scalar
+from agent.scene.rule import Setting
+from agent.scene.scene import Scene
+from agent.update.news import News, Told, event_of, news_of, told_before
+from agent.update.refusal import RULES
+from agent.update.status import UpdateStatus
+from agent.values import Detections, Image
+from agent.vision.detector import Detector
+
+if TYPE_CHECKING:
+    from agent.update.service import UpdateService
+    from agent.vision.model_file import ModelFile
+
+LOG: Final = logging.getLogger("kentongan.updates")
+NEEDS: Final = (
+    "updates need the extra of that name, and {missing} is not installed; run: pip install 'kentongan[update]'"
+)
+CHECK_PAUSE_S: Final = 10.0
+"""Between two checks that are commanded: a check costs little, but a loop at the other end would cost a lot."""
+_JOIN_S: Final = 1.0
+
+
+class Running(Protocol):
+    """The running box, as far as updates concern it; :class:`agent.app.App` is the real one."""
+
+    def exchange(self, slot: str, detector: Detector) -> None:
+        """Let another detector take over between two frames."""
+        ...
+
+    def redraw(self, config: Config) -> None:
+        """Go on with other lines, zones and rates, between two frames."""
+        ...
+
+    def broker_connected(self) -> bool:
+        """Whether the broker answers now."""
+        ...
+
+
+class Sink(Protocol):
+    """Where records go: the outbox."""
+
+    def put(self, records: Sequence[Record], state: Mapping[str, str]) -> None:
+        """Take records and the state that belongs to them; both become durable together."""
+        ...
+
+
+class Updating:
+    """The updates of one running box; to the pipeline it is the :class:`agent.watching.Overseer`.
+
+    Args:
+        config: The installer's configuration, with its section ``update``.
+        file: Where it was read; ``None`` leaves signed configurations alone.
+        models: Every configured model by its name, the one that ships included.
+        clock: The agent's clock.
+
+    Raises:
+        ConfigError: The extra ``update`` is not installed, the pinned root can't be read, or not even the installer's
+            configuration is right.
+    """
+
+    def __init__(self, config: Config, file: Path | None, models: Mapping[str, Model], clock: Clock) -> None:
+        self._models = models
+        self._clock = clock
+        self._running: Running | None = None
+        self._stop = threading.Event()
+        self._asked_s = float("-inf")
+        self._service = self._build(config, file)
+        self.config = self._service.configuration_at_start() or config
+        self._service.ask(self._budgets(self.config))
+        self._thread = threading.Thread(target=self._service.run, args=(self._stop,), name="updating", daemon=True)
+
+    def _build(self, config: Config, file: Path | None) -> UpdateService:
+        try:
+            from agent.update.build import Hosts, build  # noqa: PLC0415 - only here are the extra's packages needed
+        except ModuleNotFoundError as error:
+            raise ConfigError(NEEDS.format(missing=(error.name or "it").partition(".")[0])) from error
+        used = sorted({camera.model for camera in config.cameras})
+        installed = {name: subject_of(self._models[name]) for name in used}
+        file = None if file is None else file.absolute()
+        takes_lines = config.update is not None and config.update.configuration and file is not None
+        hosts = Hosts(self, self if takes_lines else None, file if takes_lines else None)
+        return build(config, installed, hosts, self._clock)
+
+    def open_detectors(self) -> dict[str, Detector]:
+        """A detector of the model in charge of every slot; one that does not run here gives way to the one before.
+
+        Raises:
+            ModelError: Not even the installed model runs.
+        """
+        return {slot: self._open(slot, model) for slot, model in self._service.models_at_start().items()}
+
+    def _open(self, slot: str, model: ModelFile) -> Detector:
+        while True:
+            try:
+                return open_judged(self._models[slot], model)
+            except ModelError as error:
+                model = self._service.broken_at_start(slot, str(error))
+
+    def start(self, running: Running) -> None:
+        """Look for updates of this box from now on."""
+        self._running = running
+        self._thread.start()
+
+    def stop(self, *, well: bool = True, timeout_s: float = _JOIN_S) -> None:
+        """Look no more; a download or trial under way goes on after the next start.
+
+        Args:
+            well: The box was told to stop, so that its end is no crash of a new model.
+            timeout_s: Longest wait.
+        """
+        self._stop.set()
+        self._service.nudge()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        if well and not self._thread.is_alive():
+            self._service.ended_well()
+
+    # What the pipeline tells
+
+    def saw(self, slot: str, image: Image, found: Detections, took_s: float, *, rested: bool) -> None:
+        """See :meth:`agent.watching.Overseer.saw`."""
+        self._service.saw(slot, image, found, took_s, rested=rested)
+
+    def failed(self, slot: str, why: str) -> None:
+        """See :meth:`agent.watching.Overseer.failed`."""
+        self._service.failed(slot, why)
+
+    # What the updater does; see agent.update.updater.ModelHost and agent.update.configuration.ConfigurationHost
+
+    def swap(self, slot: str, model: ModelFile) -> None:
+        """Load these bytes, then let them take over between two frames.
+
+        Raises:
+            ModelError: They do not load; what was running runs on.
+        """
+        detector = open_judged(self._models[slot], model)
+        if self._running is not None:
+            self._running.exchange(slot, detector)
+        described = model.description
+        LOG.info("%s: %s %s (%s) is in charge", slot, described.name, described.version, described.sha256[:8])
+
+    def apply(self, config: Config) -> None:
+        """Go on with this configuration.
+
+        Raises:
+            KentonganError: It can't count, by the rules of ``kentongan check``; the box goes on with what it had.
+        """
+        _require_same_box(self.config, config)
+        _require_countable(config)
+        if self._running is not None:
+            self._running.redraw(config)
+        self.config = config
+        self._service.ask(self._budgets(config))
+        LOG.info("lines, zones and rates are those of the signed configuration")
+
+    def broker_connected(self) -> bool:
+        """Whether the broker answers now."""
+        return self._running is not None and self._running.broker_connected()
+
+    def _budgets(self, config: Config) -> dict[str, float]:
+        return {name: budget_s(config, name) for name in {camera.model for camera in config.cameras}}
+
+    # What the world is told
+
+    def orders(self) -> tuple[Order, ...]:
+        """The commands that the broker may send."""
+        return (Order("check_updates", NoArgs, self._check),)
+
+    def _check(self, _: NoArgs) -> Mapping[str, Scalar]:
+        now_s = self._clock.now().mono_s
+        if now_s - self._asked_s < CHECK_PAUSE_S:
+            raise KentonganError(f"a check was commanded just now; ask again after {CHECK_PAUSE_S:g} s")
+        self._asked_s = now_s
+        self._service.check_now()
+        return {status.slot: status.state for status in self.statuses()}
+
+    def statuses(self) -> tuple[UpdateStatus, ...]:
+        """Where every slot stands."""
+        return self._service.statuses()
+
+    def problems(self) -> list[str]:
+        """One sentence for each slot that something keeps from updating, but for rules that were signed."""
+        return [
+            f"update of {status.slot}: {status.detail}"
+            for status in self.statuses()
+            if status.detail and status.reason not in RULES
+        ]
+
+
+class Herald:
+    """Tells what is new in the updates as events, each once, over any restart.
+
+    Args:
+        updating: The updates.
+        sink: Where records go.
+        state: What was stored, of updates and of others.
+    """
+
+    def __init__(self, updating: Updating, sink: Sink, state: Mapping[str, str]) -> None:
+        self._updating = updating
+        self._sink = sink
+        kept = {name: told_before(text) for name, text in state.items() if name.startswith(_STORED)}
+        self._told: dict[str, Told | None] = {name.removeprefix(_STORED): told for name, told in kept.items()}
+        self._shown: tuple[tuple[str, str | None], ...] | None = None
+
+    def tell(self, at: Instant, models: Mapping[str, ModelRef]) -> bool:
+        """Record what is new.
+
+        Args:
+            at: The present.
+            models: The model in charge of every slot.
+
+        Returns:
+            Whether birth and health should be sent again: a state or a reason has changed.
+        """
+        statuses = self._updating.statuses()
+        for status in statuses:
+            news = news_of(status, self._told.get(status.slot))
+            if news is not None:
+                self._told[status.slot] = news.told
+                records = [
+                    self._record(at, camera, models.get(camera.model), status, news, phase)
+                    for camera in self._concerned(status)
+                    for phase in news.phases
+                ]
+                self._sink.put(records, {f"{_STORED}{status.slot}": news.told.text()})
+        shown = tuple((f"{status.slot} {status.state} {status.watching}", status.reason) for status in statuses)
+        is_new, self._shown = shown != self._shown, shown
+        return is_new
+
+    def _record(
+        self, at: Instant, camera: Camera, model: ModelRef | None, status: UpdateStatus, news: News, phase: Phase
+    ) -> Record:
+        kind: EventKind = "model_update" if self._is_model(status) else "configuration_update"
+        event = Setting(self._updating.config.device, camera).event_id(kind, status.slot, news.since_s, news.serial)
+        return Record(
+            kind="event",
+            camera=camera.name,
+            time=at.utc_s,
+            clock=ClockState(synced=at.synced, error_ms=at.error_ms),
+            model=model,
+            body=event_of(status, news, phase, kind, event),
+            mono_s=at.mono_s,
+        )
+
+    def _is_model(self, status: UpdateStatus) -> bool:
+        return any(camera.model == status.slot for camera in self._updating.config.cameras)
+
+    def _concerned(self, status: UpdateStatus) -> list[Camera]:
+        cameras = self._updating.config.cameras
+        return [camera for camera in cameras if camera.model == status.slot or not self._is_model(status)]
+
+
+_STORED: Final = "/updates/"
+"""Before a slot's name, the name under which is stored what was told of it; no camera can be called so."""
+
+
+def _require_same_box(before: Config, after: Config) -> None:
+    """Only what may be signed can change while the box runs.
+
+    Raises:
+        ConfigError: The installer's file says something else by now.
+    """
+    signed = {"cameras": {"__all__": {"lines", "zones", "ground", "detect_fps"}}}
+    if before.model_dump(exclude=signed) != after.model_dump(exclude=signed):
+        raise ConfigError("the configuration's file was changed since the agent started; restart the agent first")
+
+
+def _require_countable(config: Config) -> None:
+    """What ``kentongan check`` says of lines, zones and ground.
+
+    Raises:
+        ConfigError: Something can't count.
+    """
+    for number, camera in enumerate(config.cameras):
+        for finding in errors_of(check_geometry(camera, ("cameras", number))):
+            raise ConfigError(f"camera {camera.name}: {finding.text()}")
+        Scene(camera, device=config.device, model=None)
