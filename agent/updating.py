@@ -35,7 +35,7 @@ LOG: Final = logging.getLogger("kentongan.updates")
 NEEDS: Final = (
     "updates need the extra of that name, and {missing} is not installed; run: pip install 'kentongan[update]'"
 )
-CHECK_PAUSE_S: Final = 10.0
+CHECK_PAUSE_S: Final = 5.0
 """Between two checks that are commanded: a check costs little, but a loop at the other end would cost a lot."""
 _JOIN_S: Final = 1.0
 

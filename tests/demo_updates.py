@@ -1,147 +1,256 @@
 #!/usr/bin/env python3
-"""Ships a good model and then every kind of bad one to three boxes on this machine, and prints what each box did.
+"""Ships a good model and then every kind of bad one to three agents on this machine, and prints what each did.
 
-Everything is real: a signed repository, a web server, candidates in processes of their own, live frames. Only the
-hours of a shadow are seconds here. Run it as ``python -m tests.demo_updates``.
+Everything is real: three ``kentongan run`` that play a video in a loop and publish to Mosquitto, a signed repository
+behind a web server, the model that ships and faults built into it. Only the hours of shadow and watch are seconds, by
+configuration. Run it as ``python -m tests.demo_updates``; it takes some eight minutes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from agent.ops.assets import default_model, demo_clip
 from agent.release.desk import make_golden
 from agent.release.offering import add_model, withdraw
 from agent.update.status import UNDER_WAY, UpdateStatus
-from tests.fakes import update_models as models
-from tests.fakes.tuf_repository import Maintainer, RepositoryServer
-from tests.fakes.update_box import BoxProcess, Pace
+from agent.values import Image
+from tests.fakes import street_models as models
+from tests.fakes.update_site import RealBox, Site, Street, looped
 
-Tell = Callable[[str], None]
-_PATIENCE_S = 240.0
+BOXES = 3
+DETECT_FPS = 4.0
+CLIP_S, CLIP_FPS = 15, 10
+GOLDEN_FRAMES = 4
+PATIENCE_S = 240.0
+SETTINGS = {"shadow_s": 5, "shadow_period_s": 0.2, "shadow_frames": 25, "watch_s": 75}
+DUSK = 0.3
+"""Between the light of the street by day and by night, as means from 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Shipment:
-    """One model to ship.
+    """One release.
 
     Attributes:
         title: What is with it.
         make: Its bytes, given its version.
-        golden: Ship the golden frames of the good model with it.
+        golden: The pictures of its golden frames, as this does to the street's; ``None`` ships it without.
+        by: Which model says what is to be seen in them: the good one, or the shipped one itself.
+        then: Done when every box counts with it.
     """
 
     title: str
     make: Callable[[str], bytes]
-    golden: bool = True
+    golden: Callable[[Image], Image] | None = lambda image: image
+    by: str = "good"
+    then: str = ""
 
 
-GOOD = Shipment("a good model", models.candidate)
+def _brighter(image: Image) -> Image:
+    return cv2.convertScaleAbs(image, alpha=1.0, beta=70).astype(np.uint8)
+
+
+GOOD = Shipment("a good model", models.good)
 BAD = (
     Shipment("one that fails whenever it runs", models.failing),
-    Shipment("one that eats all memory", models.memory_hog),
-    Shipment("one ten times slower", models.slow),
+    Shipment("one that eats all memory and crashes", models.memory_hog),
+    Shipment("one more than ten times slower", models.slow),
     Shipment("one that sees nothing", models.blind),
     Shipment("one that sees everything", models.sees_everything),
     Shipment("one that outputs NaN", models.not_a_number),
     Shipment("one of another family", models.another_family),
-    Shipment("one that is right on the golden frames and blind on the street", models.blind_in_the_dark),
-    Shipment("one that sees everything, shipped without golden frames", models.sees_everything, golden=False),
+    Shipment(
+        "right on its golden frames, blind on the street",
+        lambda version: models.blind_in_the_dark(version, 0.6),
+        _brighter,
+        "itself",
+    ),
+    Shipment("one that sees everything, without golden frames", models.sees_everything, None),
+    Shipment("one that is blind at night", lambda version: models.blind_in_the_dark(version, DUSK), then="night"),
+    Shipment("a good one under which the agent is killed thrice", models.good, then="kill"),
 )
 
 
-class Demo:
-    """A maintainer, a web server and some boxes.
+@dataclass
+class Row:
+    """What one release came to on one box."""
 
-    Args:
+    release: int
+    title: str
+    box: str
+    status: UpdateStatus
+    took_s: float
+    detect_fps: float
+    dropped: int
+
+
+@dataclass
+class Demo:
+    """Three boxes and who ships to them.
+
+    Attributes:
         folder: For everything.
-        boxes: How many.
         tell: Called with every line.
+        rows: What every release came to.
     """
 
-    def __init__(self, folder: Path, boxes: int, tell: Tell) -> None:
-        self.folder = folder
-        self._tell = tell
-        self._lock = threading.Lock()
-        self.maintainer = Maintainer(folder)
-        self.server = RepositoryServer(self.maintainer.workspace.public)
-        good = folder / "good.onnx"
-        good.write_bytes(models.candidate("1"))
-        self.golden = folder / "good.golden"
-        self.golden.write_bytes(make_golden(good, [models.BRIGHT]))
-        self.names = [f"box-{number + 1}" for number in range(boxes)]
-        self.boxes: list[BoxProcess] = []
-        self._version = 1
+    folder: Path
+    tell: Callable[[str], None]
+    rows: list[Row] = field(default_factory=list)
 
-    def start(self) -> None:
-        """Install and start the boxes."""
-        for name in self.names:
-            home = self.folder / name
-            home.mkdir()
-            (home / "installed.onnx").write_bytes(models.candidate("1"))
-            (home / "root.json").write_bytes(self.maintainer.root)
-            box = BoxProcess(home, self.server.url, name=name, pace=Pace(watch_s=2.0), tell=self._teller(name))
-            box.start()
-            self.boxes.append(box)
+    def __post_init__(self) -> None:
+        self.street = self.folder / "street.avi"
+        self.frames = self._film()
+        shutil.copyfile(self.folder / "day.avi", self.street)
+        clip = looped(self.street, self.folder / "street.ffconcat", 1000)
+        installed = default_model().read_bytes()
+        self.site = Site(self.folder, Street(clip, installed, DETECT_FPS, SETTINGS), BOXES)
+        self.good = self.folder / "good.onnx"
+        self.good.write_bytes(models.good("1.0.0"))
+        self.version = 0
 
-    def stop(self) -> None:
-        """End every box."""
-        for box in self.boxes:
-            box.stop()
+    def run(self) -> None:
+        """The whole story."""
+        with self.site:
+            for box in self.site.boxes:
+                box.start()
+            for box in self.site.boxes:
+                self.site.await_live(box, 60)
+                self.tell(f"{box.name} is live with the installed model")
+            for shipment in (GOOD, *BAD):
+                self.ship(shipment)
+            self.take_back(1)
 
-    def ship(self, shipment: Shipment) -> list[UpdateStatus]:
-        """Put one model on offer, let every box see it, and wait until each has decided."""
-        self._version += 1
-        data = shipment.make(str(self._version))
-        file = self.folder / f"street-{self._version}.onnx"
+    def ship(self, shipment: Shipment) -> None:
+        """Put one release on offer, let every box see it, and wait until each has decided."""
+        self.version += 1
+        data = shipment.make(f"1.{self.version}.0")
+        file = self.folder / f"street-1.{self.version}.onnx"
         file.write_bytes(data)
-        golden = self.golden if shipment.golden else None
-        offer = add_model(self.maintainer.workspace, file, slot="street", golden=golden)
-        self.maintainer.sign_and_publish()
-        self._tell(f"--- release {offer.serial}: {shipment.title}")
-        frames = [box.counting.frames for box in self.boxes]
+        workspace = self.site.maintainer.workspace
+        offer = add_model(workspace, file, slot="street", golden=self._golden(shipment, file))
+        self.site.maintainer.sign_and_publish()
+        self.tell(f"--- release {offer.serial}: {shipment.title}")
         sha256 = hashlib.sha256(data).hexdigest()
-        statuses = self._settled(lambda status: _decided(status, sha256))
-        for name, box, before, status in zip(self.names, self.boxes, frames, statuses, strict=True):
-            self._tell(
-                f"{name}: {status.state} ({status.reason or 'good'}), counts with version {_version(status)}, "
-                f"looked at {box.counting.frames - before} frames meanwhile"
+        began_s = self._command_all()
+        for box in self.site.boxes:
+            status = self.site.await_status(box, lambda status: _decided(status, sha256), PATIENCE_S)
+            if not shipment.then:
+                self._note(offer.serial, shipment.title, box, status, began_s)
+            else:
+                self.tell(f"{box.name}: {status.state}, under watch")
+        if shipment.then == "night":
+            self._fall_night(offer.serial, shipment.title)
+        elif shipment.then == "kill":
+            self._kill_thrice(offer.serial, shipment.title)
+
+    def take_back(self, serial: int) -> None:
+        """Withdraw the release that is in charge."""
+        withdraw(self.site.maintainer.workspace, "street", serial, "somebody found a fault")
+        self.site.maintainer.sign_and_publish()
+        self.tell(f"--- release {serial} is withdrawn")
+        began_s = self._command_all()
+        for box in self.site.boxes:
+            status = self.site.await_status(box, lambda status: status.reason == "withdrawn", PATIENCE_S)
+            self._note(serial, "the good model, withdrawn", box, status, began_s)
+
+    def _fall_night(self, serial: int, title: str) -> None:
+        """The list of the video opens its file anew each time: from the next one on it is dark."""
+        (self.folder / "night.avi").replace(self.street)
+        self.tell("night falls")
+        began_s = time.monotonic()
+        for box in self.site.boxes:
+            status = self.site.await_status(box, lambda status: status.state == "rolled_back", PATIENCE_S)
+            self._note(serial, title, box, status, began_s)
+        shutil.copyfile(self.folder / "day.avi", self.folder / "dawn.avi")
+        (self.folder / "dawn.avi").replace(self.street)
+
+    def _kill_thrice(self, serial: int, title: str) -> None:
+        began_s = time.monotonic()
+        for box in self.site.boxes:
+            for _ in range(2):
+                box.end()
+                box.start().await_log("watching 1 cameras", 60)
+            box.end()
+            box.start()
+        for box in self.site.boxes:
+            self.site.await_live(box, 60)
+            status = self.site.await_status(box, lambda status: status.state == "rolled_back", PATIENCE_S)
+            self._note(serial, title, box, status, began_s)
+
+    def _command_all(self) -> float:
+        for box in self.site.boxes:
+            self.site.command(box)
+        return time.monotonic()
+
+    def _note(self, release: int, title: str, box: RealBox, status: UpdateStatus, began_s: float) -> None:
+        camera = next(self.site.said(box, "health"))["cameras"]["gate"]
+        took_s = time.monotonic() - began_s
+        row = Row(release, title, box.name, status, took_s, camera.get("detect_fps", 0.0), camera["dropped"])
+        self.rows.append(row)
+        self.tell(f"{box.name}: {status.state} ({status.reason or 'good'}), {_running(status)} counts, {took_s:.0f} s")
+
+    def _golden(self, shipment: Shipment, file: Path) -> Path | None:
+        if shipment.golden is None:
+            return None
+        golden = file.with_suffix(".golden")
+        pictures = [shipment.golden(frame) for frame in self.frames]
+        golden.write_bytes(make_golden(self.good if shipment.by == "good" else file, pictures))
+        return golden
+
+    def _film(self) -> Sequence[Image]:
+        """Fifteen seconds of the demo's clip, by day and by night; some frames of the day."""
+        source = cv2.VideoCapture(demo_clip(self.tell).source)
+        kept: list[Image] = []
+        size = (int(source.get(cv2.CAP_PROP_FRAME_WIDTH)), int(source.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+        code = cv2.VideoWriter.fourcc(*"MJPG")
+        day, night = (cv2.VideoWriter(str(self.folder / f"{name}.avi"), code, CLIP_FPS, size) for name in _LIGHTS)
+        for number in range(CLIP_S * CLIP_FPS):
+            ok, frame = source.read()
+            if not ok:
+                break
+            day.write(frame)
+            night.write(cv2.convertScaleAbs(frame, alpha=0.35))
+            if number % (CLIP_S * CLIP_FPS // GOLDEN_FRAMES) == 0:
+                kept.append(frame.astype(np.uint8))
+        for one in (source, day, night):
+            one.release()
+        return kept
+
+    def table(self) -> Table:
+        """What every box did with every release."""
+        table = Table(
+            "release", "what it is", "box", "state", "reason", "counts with", "decided in", "pictures/s", "lost frames"
+        )
+        for row in self.rows:
+            table.add_row(
+                str(row.release),
+                row.title,
+                row.box,
+                row.status.state,
+                row.status.reason or "-",
+                _running(row.status),
+                f"{row.took_s:.0f} s",
+                f"{row.detect_fps:.1f}",
+                str(row.dropped),
             )
-        return statuses
+        return table
 
-    def take_back(self, serial: int) -> list[UpdateStatus]:
-        """Withdraw a release that is in charge."""
-        withdraw(self.maintainer.workspace, "street", serial, "somebody found a fault")
-        self.maintainer.sign_and_publish()
-        self._tell(f"--- release {serial} is withdrawn")
-        statuses = self._settled(lambda status: status.reason == "withdrawn")
-        for name, status in zip(self.names, statuses, strict=True):
-            self._tell(f"{name}: {status.state} ({status.reason}), counts with version {_version(status)}")
-        return statuses
 
-    def _settled(self, done: Callable[[UpdateStatus], bool]) -> list[UpdateStatus]:
-        for box in self.boxes:
-            box.service.check_now()
-        end_s = time.monotonic() + _PATIENCE_S
-        while time.monotonic() < end_s:
-            statuses = [box.updater.status() for box in self.boxes]
-            if all(done(status) for status in statuses):
-                return statuses
-            time.sleep(0.05)
-        raise TimeoutError(f"the boxes did not decide in {_PATIENCE_S:g} s: {statuses}")
-
-    def _teller(self, name: str) -> Tell:
-        def tell(line: str) -> None:
-            with self._lock:
-                self._tell(f"    {name} {line}")
-
-        return tell
+_LIGHTS = ("day", "night")
 
 
 def _decided(status: UpdateStatus, sha256: str) -> bool:
@@ -149,23 +258,17 @@ def _decided(status: UpdateStatus, sha256: str) -> bool:
     return refused or (status.model is not None and status.model.sha256 == sha256)
 
 
-def _version(status: UpdateStatus) -> str:
-    return "1 (installed)" if status.model is None else status.model.version
+def _running(status: UpdateStatus) -> str:
+    return "the installed one" if status.model is None else status.model.version
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory() as name:
-        demo = Demo(Path(name), 3, lambda line: print(line, flush=True))
-        with demo.server.running():
-            demo.start()
-            try:
-                demo.ship(GOOD)
-                for shipment in BAD:
-                    demo.ship(shipment)
-                demo.ship(GOOD)
-                demo.take_back(len(BAD) + 2)
-            finally:
-                demo.stop()
+    console = Console(width=150)
+    began_s = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="kentongan-updates-") as name:
+        demo = Demo(Path(name), lambda line: console.print(f"{time.monotonic() - began_s:5.0f} s  {line}"))
+        demo.run()
+        console.print(demo.table())
     return 0
 
 

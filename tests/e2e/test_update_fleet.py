@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.demo_updates import BAD, GOOD, Demo, Shipment
+from tests.fakes.update_demo import BAD, GOOD, Demo, Shipment
 from tests.simulate_rollout import city
 
 REFUSED_FOR = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, Self
 from agent.records import load
 from agent.update.slot import Slot
 from agent.update.status import UpdateStatus
+from agent.updating import CHECK_PAUSE_S
 from tests.fakes.agent_process import AgentProcess
 from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.subscriber import Subscriber
@@ -51,7 +52,7 @@ QUICK: dict[str, Any] = {
     "shadow_period_s": 0.1,
     "shadow_frames": 20,
     "watch_s": 60,
-    "broker_s": 4,
+    "broker_s": 2,
 }
 
 
@@ -83,9 +84,10 @@ class RealBox:
             encoding="utf-8",
         )
 
-    def start(self) -> AgentProcess:
-        """Run the agent."""
-        self.agent = AgentProcess(self.config)
+    def start(self, environ: Mapping[str, str] | None = None) -> AgentProcess:
+        """Run the agent, once the one before has ended."""
+        self.end()
+        self.agent = AgentProcess(self.config, environ)
         return self.agent
 
     def end(self) -> None:
@@ -132,6 +134,7 @@ class Site:
         ]
         self.street = street
         self._stack = ExitStack()
+        self._free_s: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self.server.running())
@@ -144,8 +147,11 @@ class Site:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def command(self, box: RealBox, name: str = "check_updates") -> None:
-        """Command a box over the broker."""
+    def command(self, box: RealBox, name: str = "check_updates", *, at_once: bool = False) -> None:
+        """Command a box over the broker; not before it takes another check, unless ``at_once``."""
+        if not at_once:
+            time.sleep(max(0.0, self._free_s.get(box.name, 0.0) - time.monotonic()))
+        self._free_s[box.name] = time.monotonic() + CHECK_PAUSE_S + 0.2
         self.ears.say(f"kentongan/v1/{box.name}/command", {"command": name})
 
     def said(self, box: RealBox, *leaves: str) -> Iterator[dict[str, Any]]:

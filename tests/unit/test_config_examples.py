@@ -28,6 +28,7 @@ def validator() -> jsonschema.Draft7Validator:
 def test_the_promised_examples_are_there() -> None:
     names = {path.name for path in EXAMPLES}
     assert {"one-camera.yaml", "junction-four-cameras.yaml", "raspberry-pi.yaml", "jetson.yaml", "demo.yaml"} <= names
+    assert "signed-updates.yaml" in names
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
