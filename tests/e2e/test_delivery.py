@@ -86,6 +86,7 @@ def test_given_a_cut_connection_then_the_broker_says_offline_and_online(tmp_path
         tmc.wait_for(lambda heard: any(one.plain.get("state") == "offline" for one in heard))
         box.await_state("nothing listens there; check mqtt.host and mqtt.port")
         box.put(*(count_record(i) for i in range(10)))
+        assert box.writer.flush(10)
         proxy.toxic = Toxic()
         heard = tmc.wait_for(enough(10))
         states = [one.plain["state"] for one in heard if one.leaf == "status"]
