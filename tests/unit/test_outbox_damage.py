@@ -17,9 +17,9 @@ from agent.errors import OutboxError
 from agent.outbox import Outbox
 from agent.outbox.damage import Continued, continued, fresh_of, ready_of
 from agent.outbox.database import DamagedError, files_of
+from agent.outbox.holdings import _without
 from agent.outbox.mark import BLOCK, Mark
 from agent.outbox.rows import pack
-from agent.outbox.store import _without
 from agent.records import GapBody, load
 from tests.fakes.clock import ManualClock
 from tests.fakes.records import count_record
@@ -109,7 +109,7 @@ def test_given_damage_while_running_then_writing_and_reading_go_on(opened: Opene
 def test_given_one_unreadable_body_then_the_others_are_read_and_a_gap_tells(opened: Opener) -> None:
     box = opened()
     box.append([count_record(i) for i in range(5)])
-    box._db.execute("UPDATE records SET body = x'ffffff' WHERE seq = 3")
+    box._held.db.execute("UPDATE records SET body = x'ffffff' WHERE seq = 3")
     assert [row.seq for row in box.pending()] == [1, 2, 4, 5]
     (gap,) = gaps_of(box)
     assert gap.runs == ((3, 3),)
@@ -158,8 +158,10 @@ def test_given_damage_without_a_mark_then_it_goes_on_from_what_can_be_read(opene
 def test_given_rows_whose_boot_is_lost_then_they_are_reported_not_misnamed(opened: Opener) -> None:
     box = opened()
     fill(box, 100)
-    box._db.execute("DELETE FROM boots")
-    box._db.execute("INSERT INTO records SELECT 5000, 1, 'count', NULL, 0, 0, NULL, 1, NULL, NULL, ?", (pack("{}"),))
+    box._held.db.execute("DELETE FROM boots")
+    box._held.db.execute(
+        "INSERT INTO records SELECT 5000, 1, 'count', NULL, 0, 0, NULL, 1, NULL, NULL, ?", (pack("{}"),)
+    )
     box.close()
     with box.path.open("r+b") as file:
         file.truncate(box.path.stat().st_size - 100)
@@ -200,14 +202,14 @@ def test_given_a_disk_that_cannot_take_a_new_store_then_one_sentence_and_later_i
 
 def overwrite_root(box: Outbox) -> None:
     """Damage the file under the feet of an open outbox, and let it forget the pages it has read."""
-    box._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    box._held.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with closing(sqlite3.connect(box.path)) as other:
         root = other.execute("SELECT rootpage FROM sqlite_master WHERE name = 'records'").fetchone()[0]
     with box.path.open("r+b") as file:
         file.seek((root - 1) * 4096)
         file.write(b"\xa5" * 4096)
-    box._db.execute("PRAGMA shrink_memory")
-    box._db.execute("PRAGMA cache_size = 1")
+    box._held.db.execute("PRAGMA shrink_memory")
+    box._held.db.execute("PRAGMA cache_size = 1")
 
 
 def test_given_damage_that_cannot_be_set_aside_then_it_is_tried_again_later(opened: Opener, tmp_path: Path) -> None:
@@ -250,7 +252,7 @@ def test_given_a_disk_that_damages_all_it_is_given_then_one_sentence(opened: Ope
 def test_given_a_damaged_body_in_a_damaged_file_then_it_is_not_saved(opened: Opener) -> None:
     box = opened()
     fill(box)
-    box._db.execute("UPDATE records SET body = x'ffff' WHERE seq = 3")
+    box._held.db.execute("UPDATE records SET body = x'ffff' WHERE seq = 3")
     box.close()
     wreck(box.path, at=0.8)
     again = opened()

@@ -138,7 +138,7 @@ def test_given_thousands_of_done_numbers_then_they_are_forgotten_in_pieces(opene
 def test_given_a_gap_of_another_reason_then_it_is_not_folded_into_a_full_stores(opened: Opener) -> None:
     box = opened(max_bytes=SMALL)
     box.append([count_record(i) for i in range(10)])
-    box._db.execute("UPDATE records SET body = x'ffff' WHERE seq = 3")
+    box._held.db.execute("UPDATE records SET body = x'ffff' WHERE seq = 3")
     box.pending(0, 5)
     for start in range(0, 12_000, 200):
         box.append([count_record(i) for i in range(start, start + 200)])
@@ -323,9 +323,9 @@ def test_given_another_process_that_holds_the_database_then_one_sentence(opened:
 def test_given_a_disk_without_room_then_one_sentence_and_nothing_is_lost_when_it_has_room_again(opened: Opener) -> None:
     box = opened()
     box.append([count_record(1)], {"scene": "1"})
-    pages = box._db.execute("PRAGMA page_count").fetchone()[0]
+    pages = box._held.db.execute("PRAGMA page_count").fetchone()[0]
     # With no page left SQLite says SQLITE_FULL, as it does when the disk has none.
-    box._db.execute(f"PRAGMA max_page_count = {pages}")
+    box._held.db.execute(f"PRAGMA max_page_count = {pages}")
 
     def pour() -> None:
         for start in range(0, 1_000, 100):
@@ -336,7 +336,7 @@ def test_given_a_disk_without_room_then_one_sentence_and_nothing_is_lost_when_it
     last = box.last
     assert box.depth().records == last, "a failed commit counts nothing"
     assert len(box.pending(0, 10_000)) == last
-    box._db.execute("PRAGMA max_page_count = 10000")
+    box._held.db.execute("PRAGMA max_page_count = 10000")
     assert box.append([count_record(7)], {"scene": "3"}) == range(last + 1, last + 2)
 
 
@@ -402,8 +402,8 @@ def test_given_a_commit_that_hangs_then_the_depth_is_told_and_closing_gives_up_i
 
 def test_given_a_disk_that_has_more_room_than_at_the_start_then_nothing_is_dropped(opened: Opener) -> None:
     box = opened()
-    box._limits = Limits.of(0)  # as on a disk that was full when it was opened
-    limit_pages(box._db, box._limits)
+    box._held.limits = Limits.of(0)  # as on a disk that was full when it was opened
+    limit_pages(box._held.db, box._held.limits)
     for start in range(0, 4_000, 500):
         box.append([count_record(number) for number in range(start, start + 500)])
     assert box.depth().records == 4_000
@@ -413,7 +413,7 @@ def test_given_a_disk_that_has_more_room_than_at_the_start_then_nothing_is_dropp
 def test_given_a_store_that_cannot_be_measured_then_the_commit_stands(opened: Opener) -> None:
     box = opened()
     box.append([count_record(1)])
-    box._db.execute("CREATE TEMP TABLE records (empty TEXT)")  # hides the real one from the measurement alone
+    box._held.db.execute("CREATE TEMP TABLE records (empty TEXT)")  # hides the real one from the measurement alone
     box._publish_depth()
     assert box.depth().records == 1
-    box._db.execute("DROP TABLE temp.records")
+    box._held.db.execute("DROP TABLE temp.records")
