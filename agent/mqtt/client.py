@@ -276,11 +276,16 @@ class Link:
                 self._drop_oldest_notes.append(self._birth_note(self._birth))
         self._standing.up(self._refusals.complaint)
         _log.info("connected to %s:%d", self._settings.host, self._settings.port)
-        self._rewind(connection)
+        if self._is_application and self._store.pending(0, 1):
+            # A receiver answers "online" with what it has; without waiting for that, much would be sent twice.
+            self._listen_until_s = time.monotonic() + self._timing.listen_s
+        else:
+            self._rewind(connection)
 
     def _begin_connection_state(self) -> None:
         self._flight = _Flight()
-        self._lanes: Lanes | None = None
+        self._lanes: Lanes | None = None  # none while it listens
+        self._listen_until_s = 0.0
         self._refusals.begin()
         self._patience_s = self._timing.resend_s
         self._answered_s = time.monotonic()
@@ -301,6 +306,8 @@ class Link:
     def _part(self, connection: Connection) -> None:
         """The last words: what is still to be sent, for a moment, then ``stopped``."""
         now_s = time.monotonic()
+        if self._lanes is None:
+            self._rewind(connection)
         left_s = max(0.0, self._leave_by_s - now_s)
         word_s = min(_LAST_WORD_S, left_s / 2)
         drained_s = now_s + min(self._timing.drain_s, left_s - word_s)
@@ -318,6 +325,8 @@ class Link:
 
     def _turn(self, connection: Connection) -> None:
         self._alive_until_s = time.monotonic() + _GRACE_S
+        if self._lanes is None and time.monotonic() >= self._listen_until_s:
+            self._start_again(connection)
         has_more = self._send_some(connection)
         self._receive(connection, 0 if has_more else self._idle_s())
         self._watch(connection)
@@ -332,7 +341,9 @@ class Link:
     def _idle_s(self) -> float:
         """How long nothing needs to be done unless something arrives or is committed."""
         now_s = time.monotonic()
-        due_s = self._lanes.due_s(now_s) if self._lanes is not None and not self._refusals.is_held_back(now_s) else None
+        if self._lanes is None:
+            return min(0.5, max(0.0, self._listen_until_s - now_s))
+        due_s = None if self._refusals.is_held_back(now_s) else self._lanes.due_s(now_s)
         return min(0.5, due_s if due_s is not None else 0.5)
 
     # Sending
@@ -475,6 +486,7 @@ class Link:
         if self._lanes is not None:
             self._lanes.answered()
         self._settler.done_through(ack.seq)
+        self._listen_until_s = 0.0
         if self._acked:
             self._count(acknowledged=max(0, ack.seq - self._acked))
         self._acked = max(self._acked, ack.seq)
@@ -515,7 +527,8 @@ class Link:
     def _resend(self, args: ResendArgs) -> Mapping[str, Scalar]:
         if args.last < args.first:
             raise MessageError(f"resend: first {args.first} comes after last {args.last}")
-        if self._lanes is None or not self._lanes.resend(args.first, args.last):
+        # While it listens there are no lanes yet: everything it holds is about to be sent anyway.
+        if self._lanes is not None and not self._lanes.resend(args.first, args.last):
             raise MessageError("resend: too many such wishes wait already; ask again later")
         held = self._store.pending(args.first - 1, 1, through=args.last)
         return {"held": bool(held), "first_held": held[0].seq} if held else {"held": False}

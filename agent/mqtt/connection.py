@@ -45,6 +45,7 @@ class Timing:
         healthy_s: A connection that lived so long starts the next back-off from the beginning.
         resend_s: With application-level delivery: for an acknowledgement by the receiver; doubles while none comes.
         drain_s: On stopping, for what is still in the outbox.
+        listen_s: With application-level delivery: after connecting, for the receiver to say what it has already.
     """
 
     connect_s: float = 10.0
@@ -54,6 +55,7 @@ class Timing:
     healthy_s: float = 30.0
     resend_s: float = 30.0
     drain_s: float = 2.0
+    listen_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)

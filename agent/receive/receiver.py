@@ -11,7 +11,8 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -176,9 +177,18 @@ class Receiver:
     def _take(self, batch: list[_Taken]) -> None:
         """Store a batch, then tell the broker, then tell the boxes."""
         arrivals: list[Arrival] = []
+        words: list[_Taken] = []
         for taken in batch:
-            self._sort(taken, arrivals)
+            with self._keeping_aside(taken):
+                address = parse(taken.topic)
+                if address.leaf in DURABLE:
+                    arrivals.append(arrival_of(address, taken.payload))
+                else:
+                    words.append(taken)
         marks = self._store.store(arrivals, self._now()) if arrivals else []
+        for taken in words:  # after the records that came before them, so that the box hears of those too
+            with self._keeping_aside(taken):
+                self._heed(parse(taken.topic), taken.payload)
         with self._changed:
             for _ in batch:
                 self._waiting.popleft()
@@ -189,20 +199,23 @@ class Receiver:
         for mark in marks:
             self._tell(mark)
 
-    def _sort(self, taken: _Taken, arrivals: list[Arrival]) -> None:
+    @contextmanager
+    def _keeping_aside(self, taken: _Taken) -> Iterator[None]:
+        """What breaks the contract is kept with its fault, and acknowledged: it would never get better."""
         try:
-            address = parse(taken.topic)
-            if address.leaf in DURABLE:
-                arrivals.append(arrival_of(address, taken.payload))
-            elif address.leaf == "status":
-                self._note_status(address.device, taken.payload)
-            elif address.leaf == "reply":
-                self._note_reply(address.device, taken.payload)
+            yield
         except (MessageError, ValueError) as error:
             _log.warning("refused a message on %s: %s", taken.topic[:200], error)
             self._store.refuse(taken.topic, taken.payload, str(error), self._now())
 
+    def _heed(self, address: Address, payload: bytes) -> None:
+        if address.leaf == "status":
+            self._note_status(address.device, payload)
+        elif address.leaf == "reply":
+            self._note_reply(address.device, payload)
+
     def _note_status(self, device: str, payload: bytes) -> None:
+        """A box that comes online is told what is here, so that it need not send that again."""
         status = decode(Status, payload, "status")
         self._store.set_online(device, online=status.state == "online")
         self._told.pop(device, None)

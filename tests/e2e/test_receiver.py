@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from agent.errors import BrokerError, OutboxError
 from agent.outbox import Batch
 from agent.receive import Receiver, ReceiveSettings, SqliteStore
-from tests.fakes.box import Box
+from tests.fakes.box import QUICK, Box
 from tests.fakes.mosquitto import Mosquitto, add_user, free_port
 from tests.fakes.records import count_record, event_record
 from tests.fakes.speaker import speaker
@@ -78,6 +79,42 @@ def test_given_a_receiver_that_was_away_then_it_gets_everything_and_duplicates_a
         with receiver(store, broker.port):
             box.await_empty(40)
     assert store.seqs(DEVICE) == list(range(1, 201))
+
+
+def test_given_a_box_that_heard_no_ack_then_it_listens_first_and_sends_nothing_twice(
+    tmp_path: Path, broker: Mosquitto, store: SqliteStore
+) -> None:
+    with receiver(store, broker.port):
+        pass  # its session stays at the broker
+    with Box(tmp_path, broker.port, delivery="application") as box:
+        box.put(*(count_record(i) for i in range(50)))
+        box.await_(lambda: box.link.state().sent >= 50 and box.link.state().in_flight == 0)
+    with receiver(store, broker.port):
+        await_(lambda: store.report()[0].mark == 50)  # its acks go to a box that is not there
+        assert box.outbox.depth().records == 50
+        with Box(tmp_path, broker.port, delivery="application") as again:
+            again.await_connected()
+            again.await_empty()
+            again.put(count_record(50))
+            again.await_empty()
+            assert again.link.state().sent == 1
+    (report,) = store.report()
+    assert (report.stored, report.duplicates) == (51, 0)
+
+
+def test_given_a_box_that_stops_while_it_listens_then_what_waits_is_sent_before_it_leaves(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
+    with Box(tmp_path, broker.port, delivery="application") as box:
+        box.put(count_record(1))
+        assert box.writer.flush(5)
+        box.await_(lambda: box.link.state().sent == 1)
+    with Subscriber(broker.port) as tmc:
+        with Box(tmp_path, broker.port, delivery="application", timing=replace(QUICK, listen_s=60)) as again:
+            again.await_connected()
+            assert again.link.state().sent == 0, "nobody has said yet what is there"
+        tmc.wait_for(lambda heard: any(one.leaf == "count" for one in heard))
+        assert [one.plain["state"] for one in tmc.wait_quiet() if one.leaf == "status"][-1] == "stopped"
 
 
 @pytest.mark.parametrize("delivery", ["application", "broker"])

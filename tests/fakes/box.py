@@ -24,7 +24,9 @@ from agent.records import Record
 from tests.fakes.clock import ManualClock
 from tests.fakes.messages import BIRTH, DEVICE
 
-QUICK = Timing(connect_s=3, acknowledge_s=2, backoff_s=0.1, backoff_max_s=0.4, healthy_s=5, resend_s=1.0, drain_s=2)
+QUICK = Timing(
+    connect_s=3, acknowledge_s=2, backoff_s=0.1, backoff_max_s=0.4, healthy_s=5, resend_s=1.0, drain_s=2, listen_s=0.5
+)
 
 
 class Box:

@@ -45,6 +45,8 @@ BROKER: Final = (
 )
 SEQ: Final = re.compile(rb'"seq": ?(\d+)')
 IDLE_S: Final = 60.0
+MOST_AHEAD: Final = 1000
+"""So many alarms of a backlog come first; the rest keeps its place (decision 5)."""
 
 
 def record(number: int, choose: random.Random) -> Record:
@@ -88,15 +90,17 @@ class Arrived:
     Attributes:
         through: Every number up to here has come.
         again: How many came more than once.
-        unordered: Backlog other than alarms that came before something older.
-        alarms_late: Alarms that came after records less urgent that were not alarms.
+        unordered: What came before something older, or, of the alarms that came first, before something newer.
+        alarms_first: Alarms that came before anything else; the newest of all are to.
+        alarms: All there were.
         count: Different records that came.
     """
 
     through: int = 0
     again: int = 0
     unordered: int = 0
-    alarms_late: int = 0
+    alarms_first: int = 0
+    alarms: int = 0
     count: int = 0
 
 
@@ -108,6 +112,7 @@ class Centre:
         self.moved_s = time.monotonic()
         self._has = bytearray(records + 2)
         self._newest = 0
+        self._oldest_alarm = records + 1
         self._ended = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="centre", protocol=paho.MQTTv5)
         self._client.on_connect = self._on_connect
@@ -142,8 +147,11 @@ class Centre:
         self._has[seq] = 1
         arrived.count += 1
         is_alarm = message.topic.endswith("event") and json.loads(message.payload)["severity"] == "alarm"
-        if is_alarm:
-            arrived.alarms_late += self._newest > 0
+        arrived.alarms += is_alarm
+        if is_alarm and not self._newest:
+            arrived.alarms_first += 1
+            arrived.unordered += seq > self._oldest_alarm
+            self._oldest_alarm = seq
         else:
             arrived.unordered += seq < self._newest
             self._newest = max(self._newest, seq)
@@ -207,21 +215,24 @@ def outage(folder: Path, *, share: float, seed: int) -> Finding:
         missed.append(f"it did not fit: {full.records:,} of {records:,} were held")
     if arrived.count != records or left:
         missed.append(f"{records - arrived.count:,} never arrived, {left:,} are still held")
-    if arrived.unordered or arrived.alarms_late:
-        missed.append(f"{arrived.unordered} out of order, {arrived.alarms_late} alarms late")
+    if arrived.unordered:
+        missed.append(f"{arrived.unordered} out of order")
+    if arrived.alarms_first != (due := min(arrived.alarms, MOST_AHEAD)):
+        missed.append(f"{arrived.alarms_first} alarms came first and not {due}")
     return Finding(
         name="three days without a network",
         size=f"{records:,} records",
         found=(
-            f"{full.used_bytes / 1e6:,.0f} of {full.max_bytes / 1e6:,.0f} MB, {arrived.count:,} arrived in order, "
-            f"{records / drained_s:,.0f} a second"
+            f"{full.used_bytes / 1e6:,.0f} of {full.max_bytes / 1e6:,.0f} MB, {arrived.count:,} arrived in order after "
+            f"the newest {arrived.alarms_first:,} alarms, {records / drained_s:,.0f} a second"
         ),
         seconds=round(time.monotonic() - began_s, 1),
         missed=tuple(missed),
         figures={
             "records": records, "hours": HOURS * share, "used_bytes": full.used_bytes, "max_bytes": full.max_bytes,
             "fill_s": round(filled_s, 1), "drain_s": round(drained_s, 1), "arrived": arrived.count,
-            "again": arrived.again, "unordered": arrived.unordered, "alarms_late": arrived.alarms_late, "left": left,
+            "again": arrived.again, "unordered": arrived.unordered, "alarms": arrived.alarms,
+            "alarms_first": arrived.alarms_first, "left": left,
         },
     )  # fmt: skip
 

@@ -24,7 +24,9 @@ from agent.records import CountBody, Record
 from tests.fakes.records import count_record
 
 COMMIT_S = 0.01
-TIMING = Timing(connect_s=3, acknowledge_s=5, backoff_s=0.05, backoff_max_s=0.5, healthy_s=2, resend_s=2, drain_s=5)
+TIMING = Timing(
+    connect_s=3, acknowledge_s=5, backoff_s=0.05, backoff_max_s=0.5, healthy_s=2, resend_s=2, drain_s=5, listen_s=1
+)
 
 
 @dataclass(frozen=True, slots=True)
