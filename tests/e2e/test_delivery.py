@@ -325,7 +325,7 @@ def test_given_a_backlog_and_little_time_then_the_box_still_says_that_it_stopped
 def test_given_somebody_who_asks_for_the_cost_then_each_row_is_charged(tmp_path: Path, broker: Mosquitto) -> None:
     costs: list[tuple[float, float]] = []
     with Box(tmp_path, broker.port) as box:
-        box.link._on_cost = lambda wall_s, cpu_s: costs.append((wall_s, cpu_s))
+        box.link._sender._on_cost = lambda wall_s, cpu_s: costs.append((wall_s, cpu_s))
         box.put(*(count_record(number) for number in range(5)))
         box.await_empty()
     assert len(costs) == 5
