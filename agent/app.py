@@ -22,6 +22,7 @@ from agent.clock import Clock, SystemClock, machine_boot
 from agent.config.schema import Camera, Config, Secrets
 from agent.evidence.keeper import EvidenceKeeper
 from agent.health import birth_of, health_of
+from agent.herald import Herald
 from agent.mqtt.client import Link
 from agent.mqtt.credentials import tls_context
 from agent.mqtt.messages import Health
@@ -29,7 +30,7 @@ from agent.outbox import Outbox, OutboxWriter
 from agent.pipeline import CameraPipeline
 from agent.records import ModelRef
 from agent.stages import StageTimes
-from agent.updating import Herald, Updating
+from agent.updating import Updating
 from agent.video import CaptureOptions, LiveOptions, SourceOptions, open_source, parse_address
 from agent.video.source import Source
 from agent.vision.detector import Detector

@@ -1,27 +1,25 @@
 """Updates on the running box: the updater's thread, what it may do to the pipeline, and what it tells the world.
 
 A new model is loaded beside the running one and takes over between two frames; signed lines and zones likewise. What
-the updater does is told three ways: in birth and health as it stands, and as events that are stored like any other.
+the updater does is told by :mod:`agent.herald`, and in birth and health as it stands.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from agent.assembly import budget_s, open_judged, subject_of
-from agent.clock import Clock, Instant
-from agent.config.schema import Camera, Config, Model
+from agent.clock import Clock
+from agent.config.schema import Config, Model
 from agent.errors import ConfigError, KentonganError, ModelError
 from agent.mqtt.commands import NoArgs, Order
 from agent.ops.check_geometry import check_geometry, errors_of
-from agent.records import ClockState, EventKind, ModelRef, Phase, Record, Scalar
-from agent.scene.rule import Setting
+from agent.records import Scalar
 from agent.scene.scene import Scene
-from agent.update.news import News, Told, event_of, news_of, told_before
 from agent.update.refusal import RULES
 from agent.update.status import UpdateStatus
 from agent.values import Detections, Image
@@ -53,14 +51,6 @@ class Running(Protocol):
 
     def broker_connected(self) -> bool:
         """Whether the broker answers now."""
-        ...
-
-
-class Sink(Protocol):
-    """Where records go: the outbox."""
-
-    def put(self, records: Sequence[Record], state: Mapping[str, str]) -> None:
-        """Take records and the state that belongs to them; both become durable together."""
         ...
 
 
@@ -205,74 +195,6 @@ class Updating:
             for status in self.statuses()
             if status.detail and status.reason not in RULES
         ]
-
-
-class Herald:
-    """Tells what is new in the updates as events, each once, over any restart.
-
-    Args:
-        updating: The updates.
-        sink: Where records go.
-        state: What was stored, of updates and of others.
-    """
-
-    def __init__(self, updating: Updating, sink: Sink, state: Mapping[str, str]) -> None:
-        self._updating = updating
-        self._sink = sink
-        kept = {name: told_before(text) for name, text in state.items() if name.startswith(_STORED)}
-        self._told: dict[str, Told | None] = {name.removeprefix(_STORED): told for name, told in kept.items()}
-        self._shown: tuple[tuple[str, str | None], ...] | None = None
-
-    def tell(self, at: Instant, models: Mapping[str, ModelRef]) -> bool:
-        """Record what is new.
-
-        Args:
-            at: The present.
-            models: The model in charge of every slot.
-
-        Returns:
-            Whether birth and health should be sent again: a state or a reason has changed.
-        """
-        statuses = self._updating.statuses()
-        for status in statuses:
-            news = news_of(status, self._told.get(status.slot))
-            if news is not None:
-                self._told[status.slot] = news.told
-                records = [
-                    self._record(at, camera, models.get(camera.model), status, news, phase)
-                    for camera in self._concerned(status)
-                    for phase in news.phases
-                ]
-                self._sink.put(records, {f"{_STORED}{status.slot}": news.told.text()})
-        shown = tuple((f"{status.slot} {status.state} {status.watching}", status.reason) for status in statuses)
-        is_new, self._shown = shown != self._shown, shown
-        return is_new
-
-    def _record(
-        self, at: Instant, camera: Camera, model: ModelRef | None, status: UpdateStatus, news: News, phase: Phase
-    ) -> Record:
-        kind: EventKind = "model_update" if self._is_model(status) else "configuration_update"
-        event = Setting(self._updating.config.device, camera).event_id(kind, status.slot, news.since_s, news.serial)
-        return Record(
-            kind="event",
-            camera=camera.name,
-            time=at.utc_s,
-            clock=ClockState(synced=at.synced, error_ms=at.error_ms),
-            model=model,
-            body=event_of(status, news, phase, kind, event),
-            mono_s=at.mono_s,
-        )
-
-    def _is_model(self, status: UpdateStatus) -> bool:
-        return any(camera.model == status.slot for camera in self._updating.config.cameras)
-
-    def _concerned(self, status: UpdateStatus) -> list[Camera]:
-        cameras = self._updating.config.cameras
-        return [camera for camera in cameras if camera.model == status.slot or not self._is_model(status)]
-
-
-_STORED: Final = "/updates/"
-"""Before a slot's name, the name under which is stored what was told of it; no camera can be called so."""
 
 
 def _require_same_box(before: Config, after: Config) -> None:

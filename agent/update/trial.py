@@ -25,6 +25,7 @@ LEAST_RECALL: Final = 0.9
 LEAST_PRECISION: Final = 0.9
 _EDGE: Final = 0.1  # a detection this close to the border of being sure may be missing on another machine
 _LOOKS: Final = 9  # an odd number, so that the median is a measured value
+_NOISE: Final = 1.1  # two timings of one model on a busy box differ by so much
 _GRACE_S: Final = 0.005  # the noise of timing, which matters for models of a few milliseconds
 
 
@@ -82,24 +83,13 @@ class Trial:
         with closing(self._open(candidate)) as eyes:
             seen = _examine(eyes, golden)
             pace = _time(eyes, pictures)
-        if pace.usual_s > terms.budget_s:
-            raise UpdateError(
-                "too_slow",
-                f"it takes {pace.usual_s * 1000:.0f} ms a picture; this box's cameras leave "
-                f"{terms.budget_s * 1000:.0f} ms",
-            )
         with closing(self._open(in_charge)) as eyes:
             before = _time(eyes, pictures)
-        allowed_s = before.best_s * terms.max_slowdown_percent / 100 + _GRACE_S
-        if pace.best_s > allowed_s:  # the box may have been busy just then: only a second look condemns
+        if _too_slow(pace, before, terms) is not None:  # the box may have been busy just then: a second look condemns
             with closing(self._open(candidate)) as eyes:
                 pace = _time(eyes, pictures)
-        if pace.best_s > allowed_s:
-            raise UpdateError(
-                "too_slow",
-                f"it takes {pace.best_s * 1000:.0f} ms a picture, the model in charge {before.best_s * 1000:.0f} ms; "
-                f"{terms.max_slowdown_percent} % are allowed",
-            )
+        if (why := _too_slow(pace, before, terms)) is not None:
+            raise UpdateError("too_slow", why)
         return TrialReport(seen, pace.usual_s, before.usual_s)
 
 
@@ -142,6 +132,19 @@ def _time(eyes: Eyes, pictures: Sequence[Image]) -> _Pace:
     eyes.look(pictures[0])
     taken = [eyes.look(pictures[turn % len(pictures)]).took_s for turn in range(_LOOKS)]
     return _Pace(median(taken), min(taken))
+
+
+def _too_slow(pace: _Pace, before: _Pace, terms: Terms) -> str | None:
+    """Why a candidate does not keep its time; ``None`` if it does.
+
+    A box that is too slow for its cameras as it is asks no more of a candidate than to be no slower.
+    """
+    took = f"it takes {pace.usual_s * 1000:.0f} ms a picture"
+    if pace.usual_s > max(terms.budget_s, before.usual_s * _NOISE):
+        return f"{took}; this box's cameras leave {terms.budget_s * 1000:.0f} ms"
+    if pace.best_s > before.best_s * terms.max_slowdown_percent / 100 + _GRACE_S:
+        return f"{took}, the model in charge {before.usual_s * 1000:.0f} ms; {terms.max_slowdown_percent} % are allowed"
+    return None
 
 
 def _grey() -> Image:

@@ -92,6 +92,12 @@ def test_new_model_takes_over_without_losing_a_frame_and_everybody_is_told(clip:
         assert table.code == 0
         assert "box-1" in table.out
         assert "committed" in table.out
+        site.server.sent_bytes = site.server.received_bytes = 0
+        site.command(box)
+        site.await_status(box, lambda status: (status.checked or 0.0) > (done.checked or 0.0))
+        cost_bytes = site.server.sent_bytes + site.server.received_bytes
+        assert 0 < cost_bytes < 20_000, "a check that finds nothing"
+        print(f"a check that finds nothing: {cost_bytes} bytes")
         withdraw(site.maintainer.workspace, "street", 1, "somebody found a fault")
         site.maintainer.sign_and_publish()
         site.command(box)
@@ -294,7 +300,18 @@ def test_box_killed_twenty_times_in_a_state_always_counts_again(
 
 
 def test_run_without_a_readable_root_is_one_sentence(clip: Path, tmp_path: Path) -> None:
-    site = Site(tmp_path, Street(clip))
-    box = site.boxes[0]
-    (box.folder / "root.json").unlink()
-    assert_one_sentence(command("run", box.config), 78, "copy the maintainer's root.json there")
+    with Site(tmp_path, Street(clip)) as site:
+        (site.boxes[0].folder / "root.json").unlink()
+        assert_one_sentence(command("run", site.boxes[0].config), 78, "copy the maintainer's root.json there")
+
+
+def test_run_without_the_extra_is_one_sentence(clip: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "packages" / "tuf.py"
+    missing.parent.mkdir()
+    missing.write_text("raise ModuleNotFoundError('No module named tuf', name='tuf')\n")
+    with Site(tmp_path / "site", Street(clip)) as site:
+        agent = site.boxes[0].start({"PYTHONPATH": str(missing.parent)})
+        assert agent.wait() == 78
+        told = agent.log
+    assert "Traceback" not in told
+    assert "tuf is not installed; run: pip install 'kentongan[update]'" in told

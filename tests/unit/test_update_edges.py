@@ -17,6 +17,7 @@ from tuf.api.exceptions import DownloadError, RepositoryError
 from agent.update.child_main import serve
 from agent.update.choice import Offered, Present, choose
 from agent.update.durable import Disk
+from agent.update.eyes import Subject
 from agent.update.fetcher import Limits, PacedFetcher, UnreachableError, partial_name
 from agent.update.golden import GoldenFrame, read_golden, write_golden
 from agent.update.ledger import Ledger
@@ -26,8 +27,10 @@ from agent.update.refusal import ATTACKS, UpdateError, from_os_error
 from agent.update.repository import Signed, SignedRepository
 from agent.update.slot import Candidate, Held, Slot
 from agent.update.store import ModelStore
+from agent.update.trial import Terms, Trial
 from tests.fakes import update_models as models
 from tests.fakes.tuf_repository import RepositoryServer
+from tests.fakes.updates import Temper
 
 DATA = bytes(range(256)) * 100
 
@@ -260,3 +263,14 @@ def test_reason_of_the_newest_release_is_told_when_none_is_for_this_box() -> Non
     choice = choose(offers, Slot(), Present("a", "1", "now"), Box("b", (), "1"), {})
     assert choice.why_not is not None
     assert choice.why_not[0] == "not_for_this_box"
+
+
+def test_box_that_is_too_slow_as_it_is_takes_a_candidate_that_is_no_slower() -> None:
+    terms = Terms(budget_s=0.1, max_slowdown_percent=300)
+    old, new = Subject(Path("old"), "old"), Subject(Path("new"), "new")
+    Trial(Temper(took_s={"old": 0.3, "new": 0.31})).run(new, old, (), terms)
+    with pytest.raises(UpdateError, match="leave 100 ms") as caught:
+        Trial(Temper(took_s={"old": 0.3, "new": 0.4})).run(new, old, (), terms)
+    assert caught.value.kind == "too_slow"
+    with pytest.raises(UpdateError, match="leave 100 ms"):
+        Trial(Temper(took_s={"old": 0.05, "new": 0.12})).run(new, old, (), terms)
