@@ -135,7 +135,7 @@ class Updating:
         """See :meth:`agent.watching.Overseer.failed`."""
         self._service.failed(slot, why)
 
-    # What the updater does; see agent.update.updater.ModelHost and agent.update.configuration.ConfigurationHost
+    # What the updater does; see agent.update.plan.ModelHost and agent.update.configuration.ConfigurationHost
 
     def swap(self, slot: str, model: ModelFile) -> None:
         """Load these bytes, then let them take over between two frames.

@@ -7,14 +7,14 @@ holds one waiting frame, the newest), and a source, model or scene that fails on
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from agent.changes import Changes
 from agent.clock import Clock
 from agent.config.schema import Camera
 from agent.errors import KentonganError, SourceError
@@ -36,7 +36,6 @@ POLL_S: Final = 0.2
 of which its reader takes 0.4 s to be sure."""
 TILES: Final = 2
 """Tiles in one run of a model that takes several: a run must stay short, somebody may become due."""
-_MOST_CHANGES: Final = 2
 _IDLE_S: Final = 0.004
 """Longest sleep while a frame may come: a fraction of what a detection takes."""
 
@@ -75,22 +74,6 @@ class Overseer(Protocol):
     def failed(self, slot: str, why: str) -> None:
         """A model could not look at a frame."""
         ...
-
-
-class _Change:
-    """Something to do between two frames."""
-
-    def __init__(self, do: Callable[[], None]) -> None:
-        self._do = do
-        self.done = threading.Event()
-        self.fault: Exception | None = None
-
-    def __call__(self) -> None:
-        try:
-            self._do()
-        except Exception as fault:  # noqa: BLE001 - raised again where it was asked for
-            self.fault = fault
-        self.done.set()
 
 
 @dataclass(slots=True, eq=False)
@@ -175,7 +158,7 @@ class WatchLoop(threading.Thread):
         self._share = FairShare({lane.name: lane.pipeline.camera.detect_fps for lane in lanes})
         self._overseer = overseer
         self._rested = False
-        self._waiting_changes: queue.Queue[_Change] = queue.Queue(_MOST_CHANGES)  # full: who asks waits
+        self._changes = Changes()
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -202,15 +185,7 @@ class WatchLoop(threading.Thread):
         Returns:
             Whether it was done in time; if not, the loop does it when it comes to it.
         """
-        change = _Change(do)
-        try:
-            self._waiting_changes.put(change, timeout=timeout_s)
-        except queue.Full:
-            return False
-        done = change.done.wait(timeout_s)
-        if change.fault is not None:
-            raise change.fault
-        return done
+        return self._changes.ask(do, timeout_s)
 
     def exchange(self, slot: str, detector: Detector, model: ModelRef) -> None:
         """Let another detector look for all cameras of a slot; to be done between frames. Tracks go on."""
@@ -236,8 +211,7 @@ class WatchLoop(threading.Thread):
 
     def turn(self) -> bool:
         """One look at whoever is due; ``False`` when nobody was."""
-        with suppress(queue.Empty):
-            self._waiting_changes.get_nowait()()
+        self._changes.do_next()
         now = self._clock.now()
         for lane in self._lanes.values():
             if self._share.wait_s((lane.name,), now.mono_s) == 0:

@@ -23,10 +23,11 @@ from agent.release.publishing import publish
 from agent.update.durable import Disk
 from agent.update.eyes import Subject
 from agent.update.offer import Box, Hold, Rollout, share_percent
+from agent.update.plan import Parts, SlotPlan
 from agent.update.repository import SignedRepository
 from agent.update.shadow import ShadowRules
 from agent.update.trial import Trial
-from agent.update.updater import Parts, SlotPlan, SlotUpdater
+from agent.update.updater import SlotUpdater
 from tests.fakes.clock import ManualClock
 from tests.fakes.tuf_repository import Maintainer, RepositoryServer
 from tests.fakes.update_models import BRIGHT, Street, candidate

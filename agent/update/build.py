@@ -24,11 +24,12 @@ from agent.update.durable import Disk
 from agent.update.eyes import Eyes, OpenEyes, Subject
 from agent.update.fetcher import Limits
 from agent.update.offer import Box
+from agent.update.plan import ModelHost, Parts, SlotPlan
 from agent.update.repository import SignedRepository
 from agent.update.service import Schedule, UpdateService
 from agent.update.shadow import ShadowRules
 from agent.update.trial import Trial
-from agent.update.updater import ModelHost, Parts, SlotPlan, SlotUpdater
+from agent.update.updater import SlotUpdater
 from agent.version import VERSION
 
 _BOARD: Final = Path("/proc/device-tree/model")

@@ -8,91 +8,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Final, Protocol
+from dataclasses import replace
+from typing import Final
 
-from agent.clock import Clock
 from agent.errors import ModelError
 from agent.update.choice import Offered, Present, choose
-from agent.update.durable import Disk
-from agent.update.eyes import Eyes, OpenEyes, Subject
+from agent.update.eyes import Eyes, Subject
 from agent.update.golden import GoldenFrame, read_golden
 from agent.update.looks import LiveLooks
-from agent.update.offer import Box, ModelOffer, Outcomes, Tally, read_custom
+from agent.update.offer import ModelOffer, Outcomes, Tally, read_custom
+from agent.update.plan import Parts, SlotPlan
 from agent.update.refusal import Kind, UpdateError
-from agent.update.repository import Repository
-from agent.update.shadow import Shadow, ShadowRules
+from agent.update.shadow import Shadow
 from agent.update.slot import ATTEMPTS, STARTS, Candidate, Held
 from agent.update.status import UpdateStatus
 from agent.update.stepper import Stepper
-from agent.update.trial import Terms, Trial
+from agent.update.trial import Terms
 from agent.values import Detections, Image
 from agent.vision.description import ModelDescription
-from agent.vision.model_file import SIZE_LIMIT_BYTES, ModelFile, read_model
+from agent.vision.model_file import ModelFile, read_model
 
 _log = logging.getLogger(__name__)
 
 _STEADY_S: Final = 60.0  # a start that lasts so long was no crash
 _RETRY_KINDS: Final[frozenset[Kind]] = frozenset({"disk_full", "vanished", "arbitrary_installation"})
-
-
-class ModelHost(Protocol):
-    """The running pipeline, as far as it concerns an update."""
-
-    def swap(self, slot: str, model: ModelFile) -> None:
-        """Load these bytes, then let them take over between two frames.
-
-        Raises:
-            ModelError: They do not load; what was running runs on.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class SlotPlan:
-    """One slot as the configuration has it.
-
-    Attributes:
-        name: The model's name in the configuration.
-        installed: The file that was installed with the box.
-        budget_s: What its cameras leave for a picture: one over the sum of their detection rates.
-    """
-
-    name: str
-    installed: Subject
-    budget_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What an updater works with.
-
-    Attributes:
-        repository: Where releases come from.
-        folder: Where slots and models lie.
-        host: The running pipeline.
-        trial: Tries candidates.
-        open_eyes: Loads a candidate apart from the agent, for the shadow.
-        box: What the rules know of this box.
-        clock: The time.
-        disk: How files are made durable.
-        shadow: When a shadow ends.
-        watch_s: How long a new model is watched.
-        largest_bytes: The largest file that is downloaded.
-    """
-
-    repository: Repository
-    folder: Path
-    host: ModelHost
-    trial: Trial
-    open_eyes: OpenEyes
-    box: Box
-    clock: Clock
-    disk: Disk
-    shadow: ShadowRules = field(default_factory=ShadowRules)
-    watch_s: float = 900.0
-    largest_bytes: int = SIZE_LIMIT_BYTES
 
 
 class SlotUpdater(Stepper):

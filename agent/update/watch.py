@@ -16,6 +16,8 @@ from agent.update.refusal import Kind
 _WINDOW_S: Final = 40.0
 _SETTLE_S: Final = 2.0  # loading and warming up are no sign of its pace
 _LEAST_LOOKS: Final = 20
+_LEAST_SLOW_LOOKS: Final = 3  # of a model that has no time for more
+_FILLED_SHARE: Final = 0.5
 _SLOWER: Final = 1.5  # beside the budget: a box that was late before is no fault of the model
 _LEAST_EXPECTED: Final = 60.0  # road users in the window, before their absence means anything
 _COLLAPSE_SHARE: Final = 0.1
@@ -81,8 +83,9 @@ def judge(usual: Usual, gauge: Gauge, committed_s: float, now_s: float) -> tuple
         committed_s: When it came into charge.
         now_s: The present, on the same clock.
     """
-    looks = gauge.since(max(committed_s + _SETTLE_S, now_s - _WINDOW_S))
-    if len(looks) < _LEAST_LOOKS:
+    since_s = max(committed_s + _SETTLE_S, now_s - _WINDOW_S)
+    looks = gauge.since(since_s)
+    if len(looks) < _LEAST_LOOKS and not _filled(looks, now_s - since_s):
         return None
     took_s = median(look.took_s for look in looks)
     if took_s > usual.budget_s and took_s > _SLOWER * (usual.took_s or 0.0):
@@ -100,3 +103,9 @@ def judge(usual: Usual, gauge: Gauge, committed_s: float, now_s: float) -> tuple
     if seen > _FLOOD * max(expected, _LEAST_EXPECTED):
         return "sees_more", told
     return None
+
+
+def _filled(looks: list[Look], span_s: float) -> bool:
+    """Whether looks are few because each takes so long, and not because there is little to look at."""
+    spent_s = sum(look.took_s for look in looks)
+    return len(looks) >= _LEAST_SLOW_LOOKS and span_s >= _SETTLE_S and spent_s >= _FILLED_SHARE * span_s

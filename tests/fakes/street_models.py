@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -104,6 +105,46 @@ def blind_in_the_dark(version: str, light: float) -> bytes:
         helper.make_node("Mul", ["plain", "factor"], ["output0"]),
     ]
     return _changed(version, nodes, {"dusk": np.array(light, np.float32)})
+
+
+def slow_in_the_dark(version: str, light: float, matmuls: int = 200) -> bytes:
+    """It does a lot of useless work in pictures that are darker than this mean (0 to 1)."""
+    size = 384
+    float_, int_, bool_ = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64, onnx.TensorProto.BOOL
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["work_in", "weights"], ["work_out"]),
+            helper.make_node("Identity", ["on"], ["more"]),
+        ],
+        "work",
+        [
+            helper.make_tensor_value_info("turn", int_, []),
+            helper.make_tensor_value_info("on", bool_, []),
+            helper.make_tensor_value_info("work_in", float_, [size, size]),
+        ],
+        [
+            helper.make_tensor_value_info("more", bool_, []),
+            helper.make_tensor_value_info("work_out", float_, [size, size]),
+        ],
+    )
+    nodes = [
+        helper.make_node("ReduceMean", ["images"], ["light"], keepdims=0),
+        helper.make_node("Greater", ["light", "dusk"], ["day"]),
+        helper.make_node("Where", ["day", "none", "many"], ["turns"]),
+        helper.make_node("Expand", ["light", "square"], ["work"]),
+        helper.make_node("Loop", ["turns", "", "work"], ["worked"], body=body),
+        helper.make_node("ReduceMean", ["worked"], ["result"], keepdims=0),
+        *_idle_sum(),
+    ]
+    constants: dict[str, NDArray[Any]] = {
+        "dusk": np.array(light, np.float32),
+        "none": np.array(0, np.int64),
+        "many": np.array(matmuls, np.int64),
+        "square": np.array([size, size], np.int64),
+        "weights": np.full((size, size), 1 / size, np.float32),
+        **_NIL,
+    }
+    return _changed(version, nodes, constants)
 
 
 _NIL: _Constants = {"nil": np.zeros((), np.float32)}

@@ -23,11 +23,12 @@ from agent.update.durable import Disk
 from agent.update.eyes import Eyes, Subject
 from agent.update.fetcher import Limits
 from agent.update.offer import Box
+from agent.update.plan import Parts, SlotPlan
 from agent.update.repository import SignedRepository
 from agent.update.service import Schedule, UpdateService
 from agent.update.shadow import ShadowRules
 from agent.update.trial import Trial
-from agent.update.updater import Parts, SlotPlan, SlotUpdater
+from agent.update.updater import SlotUpdater
 from agent.vision.detector import Detector, load_detector
 from agent.vision.engine import EngineOptions
 from agent.vision.model_file import ModelFile
@@ -73,7 +74,7 @@ class Counting:
         self.blind: str | None = None
 
     def swap(self, slot: str, model: ModelFile) -> None:
-        """See :class:`agent.update.updater.ModelHost`."""
+        """See :class:`agent.update.plan.ModelHost`."""
         detector = load_detector(model, EngineOptions(1, ("cpu",)))
         with self._lock:
             self._detector, self.sha256 = detector, model.description.sha256

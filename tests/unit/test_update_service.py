@@ -12,12 +12,13 @@ from agent.config.update import Update
 from agent.errors import ModelError
 from agent.update.eyes import Subject
 from agent.update.offer import Box
+from agent.update.plan import Parts, SlotPlan
 from agent.update.refusal import UpdateError
 from agent.update.service import EARLIEST_UTC_S, Schedule, UpdateService
 from agent.update.shadow import ShadowRules
 from agent.update.status import UpdateStatus
 from agent.update.trial import Trial
-from agent.update.updater import Parts, SlotPlan, SlotUpdater
+from agent.update.updater import SlotUpdater
 from agent.update.watch import Gauge, Look, Usual, judge
 from tests.fakes.clock import ManualClock
 from tests.fakes.update_models import BRIGHT, Street, candidate
@@ -159,6 +160,15 @@ def test_few_looks_speak_against_nobody() -> None:
     for at in range(5):
         gauge.saw(Look(float(at), 9.0, 0))
     assert judge(Usual(0.01, 5.0, 0.1), gauge, 0.0, 50.0) is None
+
+
+def test_model_too_slow_for_twenty_looks_is_judged_by_those_that_fill_its_time() -> None:
+    gauge = Gauge(600)
+    for at in range(4, 20, 4):
+        gauge.saw(Look(float(at), 3.9, 4))
+    against = judge(Usual(0.05, 4.0, 0.1), gauge, 0.0, 20.0)
+    assert against is not None
+    assert against[0] == "rate_low"
 
 
 def test_start_without_anything_usual_is_judged_by_its_pace_alone() -> None:

@@ -13,10 +13,11 @@ from agent.clock import Instant
 from agent.update.eyes import Subject
 from agent.update.golden import GoldenFrame, write_golden
 from agent.update.offer import Box
+from agent.update.plan import Parts, SlotPlan
 from agent.update.refusal import Kind, UpdateError
 from agent.update.shadow import ShadowRules
 from agent.update.trial import Trial
-from agent.update.updater import Parts, SlotPlan, SlotUpdater
+from agent.update.updater import SlotUpdater
 from agent.values import Detections
 from tests.fakes.clock import ManualClock
 from tests.fakes.update_models import BRIGHT, Street, another_family, candidate, unknown_family

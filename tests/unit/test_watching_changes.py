@@ -148,7 +148,7 @@ def test_given_a_loop_that_does_not_turn_then_who_asks_waits_no_longer_than_told
     assert room.loop.between_frames(lambda: None, timeout_s=0.01) is False
     assert room.loop.between_frames(lambda: None, timeout_s=0.01) is False
     assert room.loop.between_frames(lambda: None, timeout_s=0.01) is False, "and the queue stays short"
-    assert room.loop._waiting_changes.qsize() == 2
+    assert room.loop._changes._waiting.qsize() == 2
 
 
 def test_given_time_to_rest_then_every_look_says_so_and_without_it_none_does() -> None:
