@@ -228,6 +228,8 @@ class App:
         stuck += [
             part for part, alive in (("outbox", self.writer.is_alive()), ("mqtt", self.link.is_alive())) if not alive
         ]
+        if self.updating is not None and not self.updating.is_alive():
+            stuck.append("updating")  # nobody would take a bad model back
         return Liveness(tuple(stuck))
 
     def _models_in_charge(self) -> dict[str, ModelRef]:

@@ -111,6 +111,10 @@ class Updating:
         self._running = running
         self._thread.start()
 
+    def is_alive(self) -> bool:
+        """Whether its thread lives."""
+        return self._thread.is_alive()
+
     def stop(self, *, well: bool = True, timeout_s: float = _JOIN_S) -> None:
         """Look no more; a download or trial under way goes on after the next start.
 

@@ -1,7 +1,7 @@
 """`kentongan check`: says everything that is wrong with a configuration before a street depends on it.
 
-Errors are what can't work, warnings what will work badly; each with file, line and what to do. With --live the cameras
-and the broker are asked too; with --plot a picture shows what was understood. Changes nothing.
+Errors are what can't work, warnings what will work badly; each with file, line and what to do. With --live the cameras,
+the broker and the update server are asked too; with --plot a picture shows what was understood. Changes nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from agent.errors import ConfigError, KentonganError
 from agent.ops.check_geometry import USUAL_SIZE, Finding, Level, check_geometry, errors_of
 from agent.ops.check_live import check_broker, grab, is_remote, judge_probe, probe_cameras, recording
 from agent.ops.check_site import check_site
+from agent.ops.check_update import check_update_server
 from agent.ops.draw import blank, draw_geometry, draw_panel
 from agent.values import Image
 from agent.video.probe import Probe
@@ -30,7 +31,9 @@ _PANEL_ROWS: Final = 8
 def configure(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     parser.add_argument("config", type=Path, help="the configuration, a YAML file")
-    parser.add_argument("--live", action="store_true", help="also ask every camera for a picture, and the broker")
+    parser.add_argument(
+        "--live", action="store_true", help="also ask every camera for a picture, the broker, and the update server"
+    )
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw what was understood, one picture per camera")
 
 
@@ -45,7 +48,7 @@ def check(config: Config, *, file: Path | None = None, live: bool = False) -> li
     Args:
         config: The configuration.
         file: Where it was read, to judge who else may read it.
-        live: Ask the cameras and the broker as well.
+        live: Ask the cameras, the broker and the update server as well.
     """
     secrets = _secrets(config)
     probes = probe_cameras(tuple(camera for camera in config.cameras if _may_ask(camera, live=live)), secrets)
@@ -56,6 +59,7 @@ def check(config: Config, *, file: Path | None = None, live: bool = False) -> li
         findings += check_geometry(camera, ("cameras", number), _size(seen))
     if live:
         findings += check_broker(config, secrets)
+        findings += check_update_server(config)
     return sorted(findings, key=lambda finding: finding.level is not Level.ERROR)
 
 

@@ -1,12 +1,15 @@
 """What updates need from the machine: the extra's packages, the pinned root, a name for every slot.
 
-Reads what it must and asks nobody over the network. Every finding says what to do.
+Reads what it must, and asks the update server only where the cameras and the broker are asked too. Every finding says
+what to do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from pathlib import Path as FilePath
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from agent.config.fault import Path
@@ -51,6 +54,34 @@ def check_update(config: Config, installed: Callable[[str], bool] = has_package)
         return
     if (why := _why_no_root(data)) is not None:
         yield Finding(Level.ERROR, path, f"{wish.root_file} {why}", "copy the maintainer's root.json there again")
+
+
+def check_update_server(config: Config, installed: Callable[[str], bool] = has_package) -> Iterator[Finding]:
+    """What the update server says to the pinned root, asked now; nothing is kept.
+
+    Args:
+        config: The configuration.
+        installed: Whether a package is installed.
+    """
+    wish = config.update
+    if wish is None or not all(installed(name) for name in PACKAGES):
+        return
+    from agent.update.refusal import UpdateError  # noqa: PLC0415 - only where the extra is installed
+    from agent.update.repository import SignedRepository  # noqa: PLC0415 - likewise
+
+    try:
+        root = wish.root_file.read_bytes()
+    except OSError:
+        return  # told already
+    with TemporaryDirectory() as folder:
+        repository = SignedRepository(wish.url, FilePath(folder), root)
+        try:
+            repository.refresh()
+        except UpdateError as error:
+            wrong, _, hint = str(error).partition("; ")
+            yield Finding(Level.ERROR, ("update", "url"), f"updates: {wrong}", hint or "check the address")
+        finally:
+            repository.close()
 
 
 def _why_no_root(data: bytes) -> str | None:

@@ -9,9 +9,9 @@ import pytest
 from agent.config.fault import FaultyConfigError
 from agent.config.load import parse_config
 from agent.config.schema import Config
-from agent.ops.check_update import check_update
+from agent.ops.check_update import check_update, check_update_server
 from agent.ops.unit import drop_in
-from tests.fakes.tuf_repository import Maintainer
+from tests.fakes.tuf_repository import Maintainer, RepositoryServer
 
 TEXT = """
 device: box-1
@@ -51,6 +51,21 @@ def test_root_that_is_missing_or_none_is_told_with_what_to_copy(tmp_path: Path) 
     maintainer.forge("1.root.json", lambda signed: None)
     (tmp_path / "root.json").write_bytes(maintainer.root)
     assert "not signed by the keys that it names" in told(tmp_path)[0]
+
+
+def test_server_is_asked_whether_it_knows_the_pinned_root(tmp_path: Path) -> None:
+    maintainer, other = Maintainer(tmp_path / "m"), Maintainer(tmp_path / "other")
+    with RepositoryServer(maintainer.workspace.public).running() as server:
+        assert list(check_update_server(config_of(tmp_path, url=server.url))) == [], "no root is told elsewhere"
+        (tmp_path / "root.json").write_bytes(maintainer.root)
+        assert list(check_update_server(config_of(tmp_path, url=server.url))) == []
+        (tmp_path / "root.json").write_bytes(other.root)
+        (stranger,) = check_update_server(config_of(tmp_path, url=server.url))
+        assert "that the root pinned on this box does not know" in stranger.wrong
+        server.mood.portal = True
+        (portal,) = check_update_server(config_of(tmp_path, url=server.url))
+        assert "a web page instead of the repository" in portal.wrong
+        assert list(check_update_server(config_of(tmp_path, url=server.url), installed=lambda name: False)) == []
 
 
 def test_extra_that_is_not_installed_is_one_sentence(tmp_path: Path) -> None:
