@@ -12,6 +12,7 @@ import pytest
 from agent.clock import Instant
 from agent.update.eyes import Subject
 from agent.update.golden import GoldenFrame, write_golden
+from agent.update.looks import LiveLooks
 from agent.update.offer import Box
 from agent.update.plan import Parts, SlotPlan
 from agent.update.refusal import Kind, UpdateError
@@ -296,6 +297,56 @@ def test_detections_that_collapse_after_the_commit_bring_the_old_model_back_with
     commit_second(world)
     world.live = Street(0)
     assert rolled_back_within(world, 60, "detections_collapsed")
+
+
+def test_detections_that_collapse_after_a_restart_under_watch_are_noticed_too(world: World) -> None:
+    commit_second(world)
+    world.boot()
+    world.live = Street(0)
+    assert rolled_back_within(world, 60, "detections_collapsed")
+
+
+def test_starts_that_the_agent_was_told_to_end_are_no_crashes(world: World) -> None:
+    commit_second(world)
+    for _ in range(6):
+        world.boot()
+        world.updater.ended_well()
+    assert world.running == sha(SECOND)
+    for _ in range(3):
+        world.boot()
+    assert world.running == sha(INSTALLED)
+
+
+def test_two_slots_keep_their_models_apart(world: World) -> None:
+    commit_second(world)
+    world.pass_time(700, 5)
+    parts = world.updater._parts
+    other = SlotUpdater(SlotPlan("night", Subject(world.installed, None), budget_s=0.1), parts)
+    other.at_start()
+    world.shelf.offer(candidate("9"), slot="night", version="9", serial=1)
+    other.consider()
+    for _ in range(60):
+        other.saw(BRIGHT, Street().detections(), 0.01)
+        other.step()
+        world.clock.advance(1)
+    assert other.status().state == "committed"
+    world.boot()
+    assert world.running == sha(SECOND), "the other slot's tidying left it alone"
+
+
+def test_shadow_of_a_box_that_never_rests_sees_every_tenth_of_its_frames(world: World) -> None:
+    looks = LiveLooks()
+    looks.keep_live(1.0)
+    seen = {}
+    for rested in (True, False):
+        seen[rested] = 0
+        for at in range(1000):
+            looks.saw(BRIGHT, Street().detections(), 0.01, 10_000.0 * rested + at * 0.1, rested=rested)
+            seen[rested] += looks.live() is not None
+        looks = LiveLooks()
+        looks.keep_live(1.0)
+    assert 95 <= seen[True] <= 100
+    assert 9 <= seen[False] <= 11
 
 
 def test_flood_of_detections_after_the_commit_brings_the_old_model_back(world: World) -> None:
