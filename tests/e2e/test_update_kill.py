@@ -1,4 +1,7 @@
-"""A box as a real process, killed without warning in every state: it comes back with a good model and counts."""
+"""The updater in a process of its own, killed without warning: it comes back with a good model and counts.
+
+The same on the whole agent is test_update_run.py; this one is quicker, and kills where that one does not.
+"""
 
 from __future__ import annotations
 
@@ -117,7 +120,7 @@ def kill_in(state: str, turn: int, server: RepositoryServer, box: Path) -> None:
         running.wait_for("frames ")
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", ["downloading", "trial", "committed"])
 def test_box_killed_in_a_state_counts_again_and_finishes_the_update(
     state: str, shipped: tuple[RepositoryServer, Path], tmp_path: Path
 ) -> None:
@@ -136,6 +139,7 @@ def test_box_killed_twenty_times_in_a_state_always_counts_again(
         kill_in(state, turn, server, Path(shutil.copytree(fresh, tmp_path / f"box-{turn}")))
 
 
+@pytest.mark.campaign
 def test_model_that_kills_the_agent_whenever_it_counts_is_taken_back(
     shipped: tuple[RepositoryServer, Path], tmp_path: Path
 ) -> None:
@@ -153,7 +157,7 @@ def test_model_that_kills_the_agent_whenever_it_counts_is_taken_back(
     assert starts <= 4
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_model_that_goes_blind_after_it_was_committed_is_taken_back_within_a_minute(
     shipped: tuple[RepositoryServer, Path], tmp_path: Path
 ) -> None:
