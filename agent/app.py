@@ -112,6 +112,7 @@ class App:
         self._started_s = self.clock.now().mono_s
         self.updating, self.detectors = _models(config, file, self.clock)
         if self.updating is not None:
+            undo.callback(self.updating.stop)  # a start that fails for another part is no crash of a model
             self.config = config = self.updating.config
         self.writer = OutboxWriter(self.outbox, commit_s=config.outbox.commit_ms / 1000)
         self.link = Link(

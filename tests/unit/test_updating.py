@@ -12,7 +12,7 @@ import pytest
 from agent.app import App
 from agent.config.load import load_config
 from agent.config.schema import Camera, Config, Secrets
-from agent.errors import ConfigError, KentonganError, ModelError
+from agent.errors import ConfigError, KentonganError, ModelError, SourceError
 from agent.health import birth_of, health_of
 from agent.mqtt.commands import NoArgs
 from agent.mqtt.messages import encode
@@ -182,6 +182,15 @@ def test_given_a_model_in_charge_that_runs_then_the_box_starts_with_it_and_a_goo
     again.start()
     again.stop(well=False)
     assert place.slot().starts == 1, "stuck is as bad as crashed"
+
+
+def test_given_a_start_that_fails_for_another_part_then_the_new_model_is_not_blamed(place: Place, clip: Path) -> None:
+    place.remember(NEW)
+    place.file.write_text(place.file.read_text().replace(str(clip), "gone.avi"))
+    for _ in range(4):
+        with pytest.raises(SourceError):
+            place.app()
+    assert (place.slot().state, place.slot().starts) == ("committed", 0)
 
 
 @pytest.mark.parametrize("data", [models.failing("2"), models.not_a_number("2")])
