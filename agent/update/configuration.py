@@ -91,7 +91,8 @@ class ConfigurationUpdater(Stepper):
         disk: Disk,
         rules: ConfirmRules | None = None,
     ) -> None:
-        super().__init__(CONFIGURATION, folder / f"{CONFIGURATION}.json", folder / "configurations", clock, disk)
+        slot, store = folder / f"{CONFIGURATION}.json", folder / "configurations"
+        super().__init__(CONFIGURATION, slot, store, clock, disk, what=CONFIGURATION)
         self._installed = file
         self._repository = repository
         self._host = host

@@ -31,10 +31,12 @@ class Stepper:
         store: The folder of its verified files.
         clock: The time.
         disk: How files are made durable.
+        what: What it updates, for messages.
     """
 
-    def __init__(self, name: str, file: Path, store: Path, clock: Clock, disk: Disk) -> None:
+    def __init__(self, name: str, file: Path, store: Path, clock: Clock, disk: Disk, *, what: str) -> None:
         self._name = name
+        self._what = what
         self._clock = clock
         self._store = ModelStore(store, disk)
         self._file = SlotFile(file, disk)
@@ -109,12 +111,12 @@ class Stepper:
         """The candidate failed: it is not tried again."""
         self.close()
         self._save(self._slot.refused(kind, why, self._utc_s()))
-        _log.warning("the new %s is refused (%s): %s", self._name, kind, why)
+        _log.warning("the new %s is refused (%s): %s", self._what, kind, why)
         self._tidy()
 
     def _candidate(self) -> Candidate:
         if self._slot.candidate is None:
-            raise UpdateError("vanished", f"the update of {self._name} has lost its candidate")
+            raise UpdateError("vanished", f"the update of the {self._what} has lost its candidate")
         return self._slot.candidate
 
     def _save(self, slot: Slot) -> None:
@@ -128,14 +130,14 @@ class Stepper:
         try:
             yield
         except OSError as error:
-            refusal = from_os_error(error, f"updating {self._name}")
+            refusal = from_os_error(error, f"updating the {self._what}")
             self._slot = self._slot.told(refusal.kind, str(refusal))
 
     def _tidy(self) -> None:
         try:
             self._store.keep_only(self._slot.kept())
         except OSError as error:
-            _log.warning("what is no longer needed of %s can't be removed: %s", self._name, error)
+            _log.warning("an old %s can't be removed: %s", self._what, error)
 
     def _utc_s(self) -> float:
         return self._clock.now().utc_s

@@ -47,7 +47,8 @@ class SlotUpdater(Stepper):
 
     def __init__(self, plan: SlotPlan, parts: Parts) -> None:
         file = parts.folder / "slots" / f"{plan.name}.json"
-        super().__init__(plan.name, file, parts.folder / "models" / plan.name, parts.clock, parts.disk)
+        store, what = parts.folder / "models" / plan.name, f"model of {plan.name}"
+        super().__init__(plan.name, file, store, parts.clock, parts.disk, what=what)
         self.plan = plan
         self._parts = parts
         self._looks = LiveLooks()
