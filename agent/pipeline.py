@@ -14,13 +14,14 @@ import numpy as np
 
 from agent.clock import Instant
 from agent.config.schema import Camera
+from agent.guarding import Guard
 from agent.ops.assets import AGGRESSION_MODEL, shipped
 from agent.records import Direction, ModelRef, Record
 from agent.scene import Link, Scene
 from agent.scene.ground import person_heights
 from agent.scene.rule import Setting
 from agent.scene.rules import ground_of
-from agent.scene.values import Evidence, Likeness, View
+from agent.scene.values import CLEAR, Evidence, Likeness, View
 from agent.stages import StageTimes
 from agent.values import Detections, Frame, Image, Tracks
 from agent.viewing import closer_of, likeness_of, view_of
@@ -81,6 +82,8 @@ class CameraPipeline:
             self._scuffles = ScuffleWatch(AggressionModel(shipped(AGGRESSION_MODEL)))
         kept = state or {}
         self._origin = Origin.of(camera, machine)
+        self._guard = Guard(camera, kept, self._origin)
+        self._last_view = CLEAR
         self._view_text = kept.get(view_name(camera.name), "")
         self._recalled = False
         self._view_due_s = float("-inf")
@@ -98,12 +101,14 @@ class CameraPipeline:
             tracks = self._tracker.update(detections, frame.at.mono_s)
         with self._times.measure("scene"):
             view = self._view(frame, tracks)
+            self._last_view = view or self._last_view
             fight = self._fight(frame, tracks)
+            assets = self._guard.look(frame, tracks, self._last_view)
             closer = None
             if self._far is not None:
                 closer = closer_of(self._far.glance())
                 self._far.note(frame, tracks)
-            records = self._scene.update(tracks, frame.at, (width, height), view, fight, closer)
+            records = self._scene.update(tracks, frame.at, (width, height), view, fight, closer, assets)
         return Seen(tracks, records)
 
     def _view(self, frame: Frame, tracks: Tracks) -> View | None:
@@ -158,6 +163,10 @@ class CameraPipeline:
         with self._times.measure("scene"):
             return self._scene.tick(at, link)
 
+    def accept(self, region: str) -> bool:
+        """Take how a protected region looks now as how it should look; ``False`` when there is no such region."""
+        return self._guard.accept(region)
+
     def attest(self, at: Instant, finished: Sequence[Evidence]) -> list[Record]:
         """Take in that clips are finished: their events are told once more, and name them."""
         return self._scene.attest(at, finished)
@@ -201,11 +210,12 @@ class CameraPipeline:
         if self._judge is not None:
             self._view_due_s = float("-inf")
             self._keep_view(self._judge, at)
+        self._guard.keep(at)
         return self._scene.stop(at)
 
     def states(self) -> dict[str, str]:
         """Texts by name from which a new pipeline goes on; what hardly changes has a name of its own."""
-        kept = {self.camera.name: self._scene.snapshot()}
+        kept = {self.camera.name: self._scene.snapshot(), **self._guard.states()}
         return kept | ({view_name(self.camera.name): self._view_text} if self._view_text else {})
 
 

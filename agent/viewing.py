@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from agent.records import Reason
-from agent.scene.values import CLEAR, Likeness, SecondLook, View
+from agent.scene.values import CLEAR, AssetLook, Likeness, SecondLook, View
+from agent.vision.assets import RegionLook
 from agent.vision.farsight import Glance
 from agent.vision.scuffle import Scuffle
 from agent.vision.tampering import Cause, Judgement
@@ -49,3 +50,25 @@ def closer_of(glance: Glance | None) -> SecondLook | None:
     if glance is None:
         return None
     return SecondLook(glance.at_s, glance.regions, tuple((float(x), float(y)) for x, y in glance.feet))
+
+
+def assets_of(looks: Sequence[RegionLook]) -> tuple[AssetLook, ...]:
+    """How the protected regions look, as the scene is told."""
+    return tuple(
+        AssetLook(
+            name=look.name,
+            light=look.light,
+            known=look.known,
+            seen=look.seen,
+            changed=look.changed,
+            settled=look.settled,
+            gone=look.gone,
+            lost=look.lost,
+            new=look.new,
+            coloured=look.coloured,
+            stood_s=look.stood_s,
+            accepted=look.accepted,
+            place=look.place,
+        )
+        for look in looks
+    )

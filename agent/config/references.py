@@ -42,8 +42,9 @@ def _items(document: Document, path: Path) -> Iterator[tuple[Path, dict[str, Any
 
 
 def _in_camera(document: Document, path: Path) -> Iterator[Fault]:
-    # Lines and zones share one space of names: an event says `where` by name alone.
-    yield from _names_twice(document, ((*path, "lines"), (*path, "zones")), "lines or zones of this camera")
+    # Lines, zones and protected regions share one space of names: an event says `where` by name alone.
+    lists = tuple((*path, part) for part in ("lines", "zones", "protected"))
+    yield from _names_twice(document, lists, "lines, zones or protected regions of this camera")
 
 
 def _names_twice(document: Document, lists: tuple[Path, ...], what: str) -> Iterator[Fault]:

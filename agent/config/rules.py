@@ -5,12 +5,13 @@ A rule that is absent is off. Every number has its unit in its name.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Kmh = Annotated[float, Field(gt=0, le=200)]
+HOURS: Final = r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$"
 Vehicles = Annotated[int, Field(ge=1, le=1000)]
 
 
@@ -126,6 +127,58 @@ class Aggression(RulePart):
     leave_s: Seconds = 5
 
 
+class Loitering(RulePart):
+    """Persons who stay in a zone. One event for the zone, whoever they are and however many."""
+
+    seconds: Annotated[Seconds, Field(description="Staying for so long is loitering.")] = 60
+    hours: Annotated[
+        tuple[Annotated[str, Field(pattern=HOURS)], ...],
+        Field(max_length=8, description='Watched between these local times, such as "22:00-05:00". Default: always.'),
+    ] = ()
+    utc_offset_h: Annotated[float, Field(ge=-12, le=14, description="Local time minus UTC: 7 in Jakarta.")] = 7
+    leave_s: Annotated[Seconds, Field(description="How long the last of them must be gone before it ends.")] = 20
+
+    @model_validator(mode="after")
+    def _some_time(self) -> Loitering:
+        for hours in self.hours:
+            start, end = hours.split("-")
+            if start == end:
+                raise ValueError(f"{hours} is no time at all; for the whole day leave hours out")
+        return self
+
+
+class Protected(RulePart):
+    """When a protected region has changed. One settings type for all that may be protected."""
+
+    settle_s: Annotated[
+        float, Field(ge=5, le=3600, description="A change must stand for so long, in full view, before it is said.")
+    ] = 30
+    least_share: Annotated[
+        float, Field(ge=0.02, le=0.9, description="Changes of a smaller share of the region are not said.")
+    ] = 0.04
+    accept_h: Annotated[
+        float, Field(ge=0.1, le=720, description="A change that stands for so long is how the region looks now.")
+    ] = 12
+
+
+class Vandalism(RulePart):
+    """One alarm made of several signs near each other in place and time."""
+
+    enabled: Annotated[
+        bool,
+        Field(description="Works where the camera has protected regions or watches for aggression. False: no alarm."),
+    ] = True
+    window_s: Annotated[Seconds, Field(description="Signs further apart than this are not of one alarm.")] = 300
+    reach: Annotated[
+        float, Field(gt=0, le=1.5, description="Nor are signs further apart than this, in the picture's width.")
+    ] = 0.25
+    leave_s: Annotated[Seconds, Field(description="How long all its signs must be over before it ends.")] = 30
+    alone: Annotated[
+        tuple[Literal["aggression", "asset_changed", "loitering", "camera_tampered", "camera_lost"], ...],
+        Field(description="Signs that are sent as events of their own as well. Default: all of them."),
+    ] = ("aggression", "asset_changed", "loitering", "camera_tampered", "camera_lost")
+
+
 class RuleSettings(RulePart):
     """Which rules watch a zone, and their levels."""
 
@@ -135,3 +188,4 @@ class RuleSettings(RulePart):
     wrong_way: WrongWay | None = None
     crowd: Crowd | None = None
     surge: Surge | None = None
+    loitering: Loitering | None = None

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from agent.config.evidence import CameraEvidence, Evidence
 from agent.config.files import File, beside_the_config
 from agent.config.redact import redact
-from agent.config.rules import Aggression, RuleSettings, Tamper
+from agent.config.rules import Aggression, Protected, RuleSettings, Tamper, Vandalism
 from agent.config.update import Update
 from agent.records import ClassName
 
@@ -142,6 +142,17 @@ class Zone(Part):
     rules: RuleSettings = RuleSettings()
 
 
+Asset: TypeAlias = Literal["cabinet", "lamp", "sign", "bench", "manhole", "wall", "atm", "floor", "other"]
+
+
+class ProtectedRegion(Protected):
+    """Public property, by its outline in the picture: close around it; of a floor, the part to keep clear."""
+
+    name: Name
+    polygon: Annotated[tuple[Point, ...], Field(min_length=3, max_length=64)]
+    what: Annotated[Asset, Field(description="What it is: it decides what a change of it is called.")] = "other"
+
+
 class GroundPoint(Part):
     """A point in the picture and the same point on the road, in metres from any origin."""
 
@@ -216,9 +227,13 @@ class Camera(Part):
     ] = 3.5
     lines: Annotated[tuple[Line, ...], Field(max_length=64)] = ()
     zones: Annotated[tuple[Zone, ...], Field(max_length=64)] = ()
+    protected: Annotated[
+        tuple[ProtectedRegion, ...], Field(max_length=16, description="Things whose damage or theft is told.")
+    ] = ()
     ground: Ground | None = None
     tamper: Tamper = Tamper()
     aggression: Annotated[Aggression | None, Field(description="Absent: off.")] = None
+    vandalism: Vandalism = Vandalism()
     second_look: Annotated[
         bool,
         Field(
@@ -231,6 +246,11 @@ class Camera(Part):
         dict[Name, dict[ClassName, Annotated[float, Field(ge=0, le=100)]]],
         Field(description="PCU factors by road type and class, besides or instead of the manual's."),
     ] = Field(default_factory=dict)
+
+    @property
+    def fuses_vandalism(self) -> bool:
+        """Whether signs of vandalism make one alarm: where there is more to fuse than attacks on the camera."""
+        return self.vandalism.enabled and (bool(self.protected) or self.aggression is not None)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for key, value in super().__repr_args__():

@@ -17,11 +17,12 @@ from agent.config.load import load_config
 from agent.config.schema import Camera, Config, Secrets
 from agent.config.secrets import load_secrets
 from agent.errors import ConfigError, KentonganError
-from agent.ops.check_geometry import USUAL_SIZE, Finding, Level, check_geometry, errors_of
+from agent.ops.check_geometry import USUAL_SIZE, check_geometry, errors_of
 from agent.ops.check_live import check_broker, grab, is_remote, judge_probe, probe_cameras, recording
 from agent.ops.check_site import check_site
 from agent.ops.check_update import check_update_server
 from agent.ops.draw import blank, draw_geometry, draw_panel
+from agent.ops.findings import Finding, Level
 from agent.values import Image
 from agent.video.probe import Probe
 

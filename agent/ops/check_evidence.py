@@ -15,7 +15,7 @@ from agent.config.schema import Config
 from agent.errors import EvidenceError
 from agent.evidence.folder import LEAVE_BYTES, free_bytes
 from agent.evidence.sealing import Sealer
-from agent.ops.check_geometry import Finding, Level
+from agent.ops.findings import Finding, Level
 
 MOST_WAITING_S: Final = 15.0
 """Beside ``before_s``: so much of a camera memory holds, see :mod:`agent.evidence.reel`."""

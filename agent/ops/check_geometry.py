@@ -7,8 +7,6 @@ the size of the source's pictures is known. Opens nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from itertools import combinations
 from math import gcd
 from typing import Final
@@ -18,6 +16,8 @@ import numpy as np
 from agent.config.fault import Path
 from agent.config.schema import Camera, Line, Zone
 from agent.errors import ConfigError
+from agent.ops.check_protected import check_protected
+from agent.ops.findings import Finding, Level
 from agent.scene import geometry
 from agent.scene.geometry import Array
 from agent.scene.ground import Ground, fit_ground
@@ -39,36 +39,8 @@ USUAL_SIZE: Final = (1280, 720)
 _SAMPLES: Final = 41
 
 
-class Level(StrEnum):
-    """How bad a finding is: an error can't work, a warning will work badly."""
-
-    ERROR = "error"
-    WARNING = "warning"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing a check found.
-
-    Attributes:
-        level: Error or warning.
-        path: Where in the configuration; empty for all of it.
-        wrong: What is wrong.
-        hint: What to do.
-    """
-
-    level: Level
-    path: Path
-    wrong: str
-    hint: str
-
-    def text(self) -> str:
-        """What is wrong and what to do, as one sentence."""
-        return f"{self.wrong} \N{EN DASH} {self.hint}"
-
-
 def check_geometry(camera: Camera, where: Path, source_size: tuple[int, int] | None = None) -> list[Finding]:
-    """Everything wrong with a camera's lines, zones and calibration.
+    """Everything wrong with a camera's lines, zones, protected regions and calibration.
 
     Args:
         camera: The camera.
@@ -84,6 +56,7 @@ def check_geometry(camera: Camera, where: Path, source_size: tuple[int, int] | N
         findings += _check_line(scope, line, (*where, "lines", number))
     for number, zone in enumerate(camera.zones):
         findings += _check_zone(scope, zone, (*where, "zones", number))
+    findings += check_protected(camera, where, source_size or camera.frame_size or USUAL_SIZE)
     return [*findings, *_check_same_lines(scope, where)]
 
 
@@ -142,6 +115,8 @@ def _all_points(camera: Camera, where: Path) -> Iterator[tuple[Path, tuple[float
         yield from (((*where, "zones", number, "polygon"), point) for point in zone.polygon)
         along = () if zone.rules.wrong_way is None else zone.rules.wrong_way.along
         yield from (((*where, "zones", number, "rules", "wrong_way", "along"), point) for point in along)
+    for number, region in enumerate(camera.protected):
+        yield from (((*where, "protected", number, "polygon"), point) for point in region.polygon)
     for number, pair in enumerate(camera.ground.points if camera.ground is not None else ()):
         yield (*where, "ground", "points", number, "image"), pair.image
 

@@ -15,7 +15,7 @@ from agent.errors import BrokerError, ConfigError, SourceError
 from agent.mqtt.connection import Connection, Timing, Will
 from agent.mqtt.credentials import tls_context
 from agent.mqtt.topics import box_topic
-from agent.ops.check_geometry import Finding, Level
+from agent.ops.findings import Finding, Level
 from agent.values import Image
 from agent.video.address import Address, Kind, parse_address
 from agent.video.capture import CaptureOptions, open_capture

@@ -19,8 +19,8 @@ from agent.errors import ConfigError, ModelError, SourceError
 from agent.mqtt.credentials import plaintext_warning, tls_context
 from agent.ops.assets import default_model
 from agent.ops.check_evidence import check_evidence
-from agent.ops.check_geometry import Finding, Level
 from agent.ops.check_update import check_update
+from agent.ops.findings import Finding, Level
 from agent.scene.scene import Scene
 from agent.video.address import Kind, parse_address
 from agent.vision.describe import ForeignModel

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from agent.config.fault import Path
 from agent.config.schema import Config
-from agent.ops.check_geometry import Finding, Level
+from agent.ops.findings import Finding, Level
 
 PACKAGES: Final = ("tuf", "securesystemslib", "cryptography", "urllib3")
 _RESERVED: Final = "configuration"

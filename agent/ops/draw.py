@@ -25,6 +25,8 @@ Colour: TypeAlias = tuple[int, int, int]
 
 LINE: Final[Colour] = (0, 220, 255)
 ZONE: Final[Colour] = (255, 160, 40)
+PROTECTED: Final[Colour] = (210, 60, 230)
+ALARM: Final[Colour] = (40, 40, 255)
 GROUND: Final[Colour] = (200, 200, 200)
 PAPER: Final[Colour] = (64, 64, 64)
 _WHITE: Final[Colour] = (255, 255, 255)
@@ -53,7 +55,7 @@ def blank(width_px: int, height_px: int) -> Image:
 
 
 def draw_geometry(picture: Image, camera: Camera) -> None:
-    """Draw a camera's calibration grid, zones and lines, each with its name and its lines' directions.
+    """Draw a camera's calibration grid, zones, protected regions and lines, each with its name.
 
     Args:
         picture: uint8, shape (height, width, 3), BGR; drawn on in place.
@@ -67,9 +69,25 @@ def draw_geometry(picture: Image, camera: Camera) -> None:
         outline = setting.pixels(zone.polygon, pen.size)
         pen.area(outline, ZONE)
         pen.text(zone.name, _within(outline.mean(axis=0), pen.size), ZONE)
+    for region in camera.protected:
+        outline = setting.pixels(region.polygon, pen.size)
+        pen.area(outline, PROTECTED)
+        pen.text(f"{region.name} ({region.what})", _within(outline[outline[:, 1].argmin()], pen.size), PROTECTED)
     for line in camera.lines:
         start, end = setting.pixels(line.points, pen.size)
         _draw_line(pen, start, end, (line.name, line.a_to_b or "", line.b_to_a or ""))
+
+
+def draw_alarm(picture: Image, camera: Camera, where: str | None, reasons: Sequence[str]) -> None:
+    """Draw an open alarm and why: around the zone or region that it is about, else around the whole picture."""
+    pen = _Pen(picture)
+    places = {zone.name: zone.polygon for zone in camera.zones} | {each.name: each.polygon for each in camera.protected}
+    whole = np.array([(0, 0), (pen.size[0], 0), pen.size, (0, pen.size[1])], np.float64)
+    outline = Setting("", camera).pixels(places[where], pen.size) if where in places else whole
+    pen.outline(outline, ALARM, pen.thick + 2)
+    corner = _within(np.array([outline[:, 0].min(), outline[:, 1].max()]), pen.size)
+    for number, reason in enumerate(reasons):
+        pen.text(reason, corner + np.array([0, (number + 1) * 24 * pen.font]), ALARM, small=True)
 
 
 def draw_tracks(picture: Image, tracks: Tracks) -> None:

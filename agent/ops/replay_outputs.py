@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import cv2
 from rich.markup import escape
@@ -19,12 +19,14 @@ from rich.table import Table
 
 from agent.config.schema import Camera
 from agent.errors import KentonganError, OutputError
-from agent.ops.draw import draw_geometry, draw_panel, draw_tracks
+from agent.ops.draw import draw_alarm, draw_geometry, draw_panel, draw_tracks
 from agent.pipeline import Seen
 from agent.records import CountBody, Direction, EventBody, Record
 from agent.values import CLASS_NAMES, Frame, Image
 
 _CODECS: Final = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
+SECURITY: Final = frozenset({"vandalism", "asset_changed", "loitering", "aggression", "camera_tampered", "camera_lost"})
+"""Events that are drawn in place for as long as they are open."""
 _EVENTS_SHOWN: Final = 3
 _EVENT_SHOWN_S: Final = 5.0
 DIRECTIONS: Final[tuple[Direction, Direction]] = ("a_to_b", "b_to_a")
@@ -52,6 +54,7 @@ class Annotator:
         self._fps = fps
         self._writer: cv2.VideoWriter | None = None
         self._events: list[tuple[float, str]] = []
+        self._open_events: dict[str, EventBody] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -70,6 +73,9 @@ class Annotator:
         picture = frame.image.copy()
         draw_geometry(picture, self._camera)
         draw_tracks(picture, seen.tracks)
+        for where in dict.fromkeys(event.where for event in self._open_events.values()):
+            reasons = [reason_of(event) for event in self._open_events.values() if event.where == where]
+            draw_alarm(picture, self._camera, where, reasons)
         shown = [text for at_s, text in self._events if frame.at.mono_s - at_s < _EVENT_SHOWN_S]
         draw_panel(picture, [*self._counts(crossed), *shown[-_EVENTS_SHOWN:]])
         self._open(picture).write(picture)
@@ -84,6 +90,10 @@ class Annotator:
         for record in seen.records:
             if isinstance(record.body, EventBody):
                 body = record.body
+                if body.phase == "end":
+                    self._open_events.pop(body.event, None)
+                elif body.kind in SECURITY:
+                    self._open_events[body.event] = body
                 self._events.append((frame.at.mono_s, f"{body.kind} {body.phase} {body.where or ''}".strip()))
 
     def _open(self, picture: Image) -> cv2.VideoWriter:
@@ -94,6 +104,25 @@ class Annotator:
         if not self._writer.isOpened():
             raise OutputError(f"{self._path} can't be written; check that its folder is yours and has room")
         return self._writer
+
+
+def reason_of(event: EventBody) -> str:
+    """One line that says why an event is open."""
+    details = event.details
+    if event.kind == "vandalism":
+        return f"VANDALISM ({event.severity}): {' + '.join(str(kind) for kind in _listed(details.get('kinds')))}"
+    if event.kind == "asset_changed":
+        near = ", ".join(
+            f"{who['class']} {who['track']}" for who in _listed(details.get("near")) if isinstance(who, dict)
+        )
+        return f"{details.get('what')} {details.get('change')}" + (f"; near before: {near}" if near else "")
+    if event.kind == "loitering":
+        return f"loitering: {details.get('persons')} for over {details.get('stayed_s')} s"
+    return f"{event.kind} {details.get('cause', '')}".strip()
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def count_table(camera: Camera, records: Sequence[Record], title: str) -> Table:

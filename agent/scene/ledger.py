@@ -65,7 +65,13 @@ class Ledger:
 def _watched(camera: Camera, kept: Mapping[str, Any]) -> bool:
     """Whether the configuration still has what an event is about."""
     where = kept["where"]
+    if kept["kind"] == "vandalism" and not camera.fuses_vandalism:
+        return False
+    if kept["kind"] == "aggression" and camera.aggression is None:
+        return False
     if where is None:
+        return True
+    if any(region.name == where for region in camera.protected):
         return True
     zone = next((zone for zone in camera.zones if zone.name == where), None)
     if zone is None:

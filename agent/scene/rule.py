@@ -20,7 +20,7 @@ from agent.records import Body
 from agent.scene.geometry import Array
 from agent.scene.intervals import Closed
 from agent.scene.roster import Sight
-from agent.scene.values import Likeness, Link, SecondLook, View
+from agent.scene.values import AssetLook, Likeness, Link, SecondLook, View
 
 State: TypeAlias = dict[str, Any]
 """JSON values only."""
@@ -41,6 +41,7 @@ class Moment:
         closed: Intervals that ended before this moment, by their length in seconds, oldest first.
         fight: How much people look like fighting; ``None`` when that was not judged.
         closer: What a second look at crowded or far zones saw, when one was finished since the moment before.
+        assets: How the protected regions look; empty when they were not looked at.
     """
 
     at: Instant
@@ -50,6 +51,7 @@ class Moment:
     closed: Mapping[int, tuple[Closed, ...]]
     fight: Likeness | None = None
     closer: SecondLook | None = None
+    assets: tuple[AssetLook, ...] = ()
 
 
 class Rule(Protocol):

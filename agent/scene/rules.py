@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from agent.scene.aggression import Aggression
+from agent.scene.assets import AssetChanged
 from agent.scene.congestion import Congestion
 from agent.scene.crowd import Crowds
 from agent.scene.ground import Ground, fit_ground
 from agent.scene.lines import Lines
 from agent.scene.link import CameraLost
+from agent.scene.loitering import Loitering
 from agent.scene.pcu import PcuTable, table_for
 from agent.scene.places import Places
 from agent.scene.queue import Queue
@@ -59,6 +61,14 @@ def _aggression(parts: Parts, state: Mapping[str, Any]) -> Rule:
     return Aggression(parts.setting, state)
 
 
+def _assets(parts: Parts, state: Mapping[str, Any]) -> Rule:
+    return AssetChanged(parts.setting, state)
+
+
+def _loitering(parts: Parts, state: Mapping[str, Any]) -> Rule:
+    return Loitering(parts.setting, parts.places, state)
+
+
 def _lines(parts: Parts, state: Mapping[str, Any]) -> Rule:
     lines = parts.setting.camera.lines
     tables = {line.name: parts.table(line.road) for line in lines}
@@ -99,7 +109,9 @@ RULES: Final[Mapping[str, Builder]] = {
     "stopped_vehicle": _stopped_vehicle,
     "wrong_way": _wrong_way,
     "crowds": _crowds,
+    "loitering": _loitering,
     "aggression": _aggression,
+    "assets": _assets,
 }
 
 

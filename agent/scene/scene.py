@@ -31,7 +31,8 @@ from agent.scene.lines import Lines
 from agent.scene.roster import Roster, Sight, as_state
 from agent.scene.rule import Moment, Rule, Setting
 from agent.scene.rules import build_rules
-from agent.scene.values import CLEAR, LIVE, Evidence, Likeness, Link, SecondLook, View
+from agent.scene.values import CLEAR, LIVE, AssetLook, Evidence, Likeness, Link, SecondLook, View
+from agent.scene.vandalism import Fusion
 from agent.values import Tracks
 
 STATE_VERSION: Final = 1
@@ -79,7 +80,9 @@ class Scene:
         self._attest = Attest(as_state(kept.get("evidence")), watched=evidence)
         tables = as_state(kept.get("intervals"))
         self._timetables = {length: Timetable(length, as_state(tables.get(str(length))), machine) for length in lengths}
-        self._rules: dict[str, Rule] = build_rules(Setting(device, camera), as_state(kept.get("rules")))
+        setting = Setting(device, camera)
+        self._rules: dict[str, Rule] = build_rules(setting, as_state(kept.get("rules")))
+        self._fusion = Fusion(setting, as_state(kept.get("vandalism")))
 
     def update(
         self,
@@ -89,6 +92,7 @@ class Scene:
         view: View | None = None,
         fight: Likeness | None = None,
         closer: SecondLook | None = None,
+        assets: tuple[AssetLook, ...] = (),
     ) -> list[Record]:
         """Take in one detected frame.
 
@@ -99,6 +103,7 @@ class Scene:
             view: How the picture looks, when that was judged since the last call.
             fight: How much people look like fighting, where that is judged.
             closer: What a second look saw that was finished since the last call.
+            assets: How the protected regions look, when they were looked at.
 
         Returns:
             Records in an order that depends on nothing but the input.
@@ -108,7 +113,7 @@ class Scene:
             return self._pass(at)
         self._size = size
         closed = {length: tuple(table.see(at)) for length, table in self._timetables.items()}
-        return self._step(at, self._roster.see(tracks, at, size), closed, fight, closer)
+        return self._step(at, self._roster.see(tracks, at, size), closed, fight, closer, assets)
 
     def tick(self, at: Instant, link: Link, view: View | None = None) -> list[Record]:
         """Take in that time has passed; about once a second, whether or not frames come."""
@@ -137,6 +142,8 @@ class Scene:
             "open": self._ledger.state(),
             "rules": {name: rule.state() for name, rule in self._rules.items()},
         }
+        if vandalism := self._fusion.state():
+            state["vandalism"] = vandalism
         if evidence := self._attest.state():
             state["evidence"] = evidence
         return json.dumps(state, sort_keys=True, separators=(",", ":"))
@@ -183,11 +190,22 @@ class Scene:
         closed: Mapping[int, tuple[Closed, ...]],
         fight: Likeness | None = None,
         closer: SecondLook | None = None,
+        assets: tuple[AssetLook, ...] = (),
     ) -> list[Record]:
-        moment = Moment(at=at, link=self._link, view=self._view, sight=sight, closed=closed, fight=fight, closer=closer)
+        moment = Moment(
+            at=at,
+            link=self._link,
+            view=self._view,
+            sight=sight,
+            closed=closed,
+            fight=fight,
+            closer=closer,
+            assets=assets,
+        )
         bodies = self._ledger.orphans(at)
         for rule in self._rules.values():
             bodies.extend(rule.step(moment))
+        bodies = self._fusion.fuse(bodies, at)
         self._ledger.enter(bodies)
         bodies = self._attest.amend(bodies)
         return [self._record(body, at) for body in bodies]

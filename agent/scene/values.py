@@ -60,6 +60,41 @@ class Likeness:
 
 
 @dataclass(frozen=True, slots=True)
+class AssetLook:
+    """How one protected region looks, beside how it is remembered; shares are of what of it can be seen.
+
+    Attributes:
+        name: Of the region.
+        light: The light it is seen by: ``day``, ``night`` or ``infrared``; each has a memory of its own.
+        known: How it looks in this light is known well enough to tell a change.
+        seen: Share that nobody stands in front of.
+        changed: Share that differs now.
+        settled: Share that has differed for as long as the configuration asks, always looking the same.
+        gone: Share of its structure that has been gone for so long.
+        lost: Of what settled, the share whose structure is gone.
+        new: … that has structure where there was none.
+        coloured: … that has another colour.
+        stood_s: For how long what settled has differed, also while somebody stood in front of it.
+        accepted: It was just remembered anew, after having looked so for very long.
+        place: Middle of the change, relative to the picture.
+    """
+
+    name: str
+    light: str
+    known: bool
+    seen: float
+    changed: float = 0.0
+    settled: float = 0.0
+    gone: float = 0.0
+    lost: float = 0.0
+    new: float = 0.0
+    coloured: float = 0.0
+    stood_s: float = 0.0
+    accepted: bool = False
+    place: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class SecondLook:
     """People found by looking closer at zones where they are small or many.
 

@@ -41,7 +41,7 @@ class Origin:
     @classmethod
     def of(cls, camera: Camera, machine: str) -> Origin:
         """Of a camera's configuration."""
-        drawn = camera.model_dump_json(include={"source", "frame_size", "lines", "zones", "ground"})
+        drawn = camera.model_dump_json(include={"source", "frame_size", "lines", "zones", "protected", "ground"})
         return cls(hashlib.sha256(drawn.encode()).hexdigest()[:16], machine)
 
 

@@ -16,9 +16,9 @@ from agent.config.load import parse_config
 from agent.config.schema import Config, Secrets
 from agent.errors import KentonganError
 from agent.ops.check import check, configure, draw_config, execute, run_check
-from agent.ops.check_geometry import Finding, Level
 from agent.ops.check_live import grab, is_remote, judge_probe, recording
 from agent.ops.check_site import check_site
+from agent.ops.findings import Finding, Level
 from agent.video.probe import Probe
 from tests.fakes.clips import render_clip
 from tests.fakes.mosquitto import free_port

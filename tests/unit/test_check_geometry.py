@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from agent.config.schema import Camera
-from agent.ops.check_geometry import Finding, Level, check_geometry, errors_of
+from agent.ops.check_geometry import check_geometry, errors_of
+from agent.ops.findings import Finding, Level
 
 SQUARE = [[0.2, 0.4], [0.8, 0.4], [0.8, 0.9], [0.2, 0.9]]
 ROAD = [((0.35, 0.5), (0, 40)), ((0.65, 0.5), (7, 40)), ((0.95, 0.95), (7, 0)), ((0.05, 0.95), (0, 0))]

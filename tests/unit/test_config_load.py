@@ -208,7 +208,10 @@ def test_given_a_name_with_capitals_and_spaces_then_a_good_one_is_offered() -> N
 
 def test_given_a_zone_with_the_name_of_a_line_then_both_lines_are_told() -> None:
     fault = the_fault_of(GOOD + "    zones:\n      - {name: utara, polygon: [[0, 0], [1, 0], [1, 1]]}\n")
-    assert 'box.yaml:9: two lines or zones of this camera are called "utara", the other on line 7' in fault
+    assert (
+        'box.yaml:9: two lines, zones or protected regions of this camera are called "utara", the other on line 7'
+        in fault
+    )
 
 
 def test_given_a_login_beside_an_address_with_a_user_then_one_place_must_be_chosen() -> None:

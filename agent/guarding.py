@@ -1,0 +1,92 @@
+"""Protected regions of one camera: when they are looked at, and what of them is remembered over a restart.
+
+The place where configuration, pixels and scene meet; each of them knows nothing of the others. While the view can't be
+trusted (moved, covered, dark) nothing is looked at: a region that isn't where it was drawn would look changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from agent.clock import Instant
+from agent.config.schema import Camera
+from agent.scene.rule import Setting
+from agent.scene.values import AssetLook, View
+from agent.values import Frame, Tracks
+from agent.viewing import assets_of
+from agent.vision.assets import AssetJudge, Region
+from agent.vision.kept_assets import read_region, write_region
+from agent.vision.kept_view import Origin
+
+SAVED_S: Final = 1800.0
+"""How often memories are saved, besides when one is first complete: they hardly change, and a disk wears."""
+_READY_S: Final = 60.0
+"""How soon after a first memory is complete it is saved."""
+
+
+class Guard:
+    """Looks after one camera's protected regions.
+
+    Args:
+        camera: Its configuration.
+        state: What :meth:`states` said before a restart, and others' texts.
+        origin: Whose memories they are.
+    """
+
+    def __init__(self, camera: Camera, state: Mapping[str, str], origin: Origin) -> None:
+        setting = Setting("", camera)
+        self._regions = [
+            Region(
+                region.name,
+                setting.pixels(region.polygon, (1, 1)),
+                region.settle_s,
+                region.least_share,
+                region.accept_h * 3600,
+            )
+            for region in camera.protected
+        ]
+        self._judge = AssetJudge(self._regions)
+        self._origin = origin
+        names = {region.name: region_name(camera.name, region.name) for region in self._regions}
+        self._names = names
+        self._texts = {name: state[key] for name, key in names.items() if state.get(key)}
+        self._save_at_s: float | None = None
+
+    def look(self, frame: Frame, tracks: Tracks, view: View) -> tuple[AssetLook, ...]:
+        """How every region looks; empty between looks and while the view can't be trusted."""
+        now_s = frame.at.mono_s
+        if not self._regions or view.reasons or view.cause or not self._judge.due(now_s):
+            return ()
+        if self._judge.fit((frame.image.shape[1], frame.image.shape[0])):
+            for watched in self._judge.watched:
+                read_region(self._texts.get(watched.region.name), watched, frame.at, self._origin)
+        looks = self._judge.look(frame.image, now_s, tracks.boxes[tracks.observed])
+        self._save_now_and_then(frame.at)
+        return assets_of(looks)
+
+    def accept(self, region: str) -> bool:
+        """Take how a region looks now as how it should look; ``False`` when there is no such region."""
+        return self._judge.accept(region)
+
+    def keep(self, at: Instant) -> None:
+        """Write down how the regions are remembered."""
+        for watched in self._judge.watched:
+            if text := write_region(watched, at, self._origin):
+                self._texts[watched.region.name] = text
+
+    def states(self) -> dict[str, str]:
+        """Texts by name from which a new process goes on."""
+        return {self._names[name]: text for name, text in self._texts.items()}
+
+    def _save_now_and_then(self, at: Instant) -> None:
+        if self._save_at_s is None:
+            self._save_at_s = at.mono_s + _READY_S
+        if at.mono_s >= self._save_at_s or self._save_at_s - at.mono_s > SAVED_S:
+            self._save_at_s = at.mono_s + SAVED_S
+            self.keep(at)
+
+
+def region_name(camera: str, region: str) -> str:
+    """Under which name the memory of a region is kept; no camera can be called so."""
+    return f"{camera}/protected/{region}"

@@ -1,0 +1,66 @@
+"""Protected regions that can't be judged: too small, outside the picture, or of a shape that is none.
+
+Works on the configuration alone, and better where the size of the source's pictures is known. Opens nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from agent.config.fault import Path
+from agent.config.schema import Camera, ProtectedRegion
+from agent.ops.findings import Finding, Level
+from agent.scene import geometry
+from agent.scene.geometry import Array
+from agent.scene.rule import Setting
+
+LEAST_SIDE_PX: Final = 24.0
+"""Square root of a region's area in the picture: below this it shows too little to tell a change from noise."""
+LEAST_WIDTH_PX: Final = 8.0
+"""A lamp post may be thin, but not thinner."""
+MOST_HIDDEN: Final = 0.25
+"""Share of a region that may lie outside the picture."""
+_GRID: Final = 64
+
+
+def check_protected(camera: Camera, where: Path, size: tuple[int, int]) -> Iterator[Finding]:
+    """Everything wrong with a camera's protected regions, in pictures of a size (width, height)."""
+    setting = Setting("", camera)
+    for number, region in enumerate(camera.protected):
+        path = (*where, "protected", number, "polygon")
+        yield from _check_region(region, setting.pixels(region.polygon, size), path, size)
+
+
+def _check_region(region: ProtectedRegion, outline: Array, path: Path, size: tuple[int, int]) -> Iterator[Finding]:
+    name = f"protected region {region.name}"
+    crossing = geometry.crossing_edges(outline / size)
+    if crossing is not None:
+        wrong = f"{name}: the edge from corner {crossing[0] + 1} meets the edge from corner {crossing[1] + 1}"
+        yield Finding(Level.ERROR, path, wrong, "list the corners in order around it, each once")
+        return
+    hidden = _share_outside(outline, size)
+    if hidden > MOST_HIDDEN:
+        wrong = f"{hidden:.0%} of {name} lies outside the picture"
+        yield Finding(Level.ERROR, path, wrong, "draw it around what the camera sees")
+        return
+    side_px = float(np.sqrt(geometry.area(outline)))
+    width_px = geometry.area(outline) / max(geometry.extent(outline), 1.0)
+    if side_px < LEAST_SIDE_PX or width_px < LEAST_WIDTH_PX:
+        wrong = (
+            f"{name} is too small to be judged: some {width_px:.0f} x {geometry.extent(outline):.0f} px "
+            f"of a picture of {size[0]}x{size[1]}"
+        )
+        hint = f"it needs an area of {LEAST_SIDE_PX:.0f} x {LEAST_SIDE_PX:.0f} px and {LEAST_WIDTH_PX:.0f} px each way"
+        yield Finding(Level.ERROR, path, wrong, f"{hint}; use a larger stream of the camera, or one that stands nearer")
+
+
+def _share_outside(outline: Array, size: tuple[int, int]) -> float:
+    """Share of a polygon's points, on a grid over it, that lie outside of the picture."""
+    low, high = outline.min(axis=0), outline.max(axis=0)
+    x, y = np.meshgrid(*(np.linspace(a, b, _GRID) for a, b in zip(low, high, strict=True)))
+    points = np.stack([x.ravel(), y.ravel()], axis=1)
+    mine = points[geometry.inside(points, outline)]
+    return float(((mine < 0) | (mine > size)).any(axis=1).mean()) if len(mine) else 0.0

@@ -1,0 +1,125 @@
+"""What is different between how a region is remembered and how it looks: its structure and its colour, not its light.
+
+Light is taken out first: the difference of logarithms, smoothed by a median that keeps steps, is what light and shadow
+could have done, as long as it has no colour and is no darker than a shadow gets. What is left is a change of the thing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import cv2
+import numpy as np
+
+from agent.values import Bools
+from agent.vision.patch import OFFSET, WINDOW_PX, Map, Patch, energy, slopes, windowed
+
+LIGHT_PX: Final = 9
+"""Side of the median: a step between sun and shade keeps its place, a texture finer than half of this doesn't."""
+DARKEST: Final = 0.95
+"""A shadow lowers the logarithm of grey by no more (to 39 %), and its end raises it by no more."""
+COLOURED: Final = 0.16
+"""Colour ratios that changed by more are no shadow: some 17 %, with what the whole picture changed taken off."""
+NOISE: Final = 4e-4
+"""Structure weaker than this, squared gradient of the logarithm, is noise and compression."""
+SURE: Final = 4.0
+"""Structure counts when it is this many times as strong as noise and what this place usually varies by."""
+LOST: Final = 0.4
+"""Structure is lost where less than this share of it is still there."""
+NEW: Final = 0.55
+"""Structure is new where the difference holds more than this share of all that is there."""
+FEWEST_PX: Final = 30
+"""Fewer pixels beside a region tell no light; then all of the patch does."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Difference:
+    """Where a patch differs from the memory; all of the patch's shape.
+
+    Attributes:
+        lost: bool: the structure that was there is gone, even where light could have made it.
+        gone: bool: the structure that was there is gone, or was the edge of a shadow that is.
+        known: bool: there was structure to lose.
+        new: bool: there is structure that was not.
+        coloured: bool: the colour is another.
+        structure: float32: how much structure differs, for learning what is usual.
+        level: How much brighter or darker the light as a whole is, as a logarithm.
+    """
+
+    lost: Bools
+    gone: Bools
+    known: Bools
+    new: Bools
+    coloured: Bools
+    structure: Map
+    level: float
+
+    @property
+    def changed(self) -> Bools:
+        """Any change but of light, without specks."""
+        return _solid(self.lost | self.new | self.coloured)
+
+
+def differ(patch: Patch, grey: Map, colour: Map, usual: Map, level: Bools) -> Difference:
+    """Compare a patch with a memory.
+
+    Args:
+        patch: As it looks now.
+        grey: The remembered logarithm of grey.
+        colour: The remembered blue, green and red.
+        usual: How much the structure of each place differs on an ordinary day.
+        level: What can be seen beside the region; its median change is that of the light as a whole.
+    """
+    step = patch.grey - grey
+    whole = _whole(step, level)
+    coloured = _coloured(patch.colour, colour, level)
+    light = _light(step - whole)
+    far = np.abs(light) > DARKEST
+    kept = np.where(coloured | far, 0, light).astype(np.float32) + whole
+    relit = cast("Map", patch.grey - kept)
+    then, now, apart = slopes(grey), slopes(relit), slopes(relit - grey)
+    before, after, between = energy(then), energy(now), energy(apart)
+    raw = slopes(patch.grey)
+    still, left = (windowed(then[0] * each[0] + then[1] * each[1]) for each in (now, raw))
+    noise = NOISE + usual
+    known = before > SURE * noise
+    lost, gone = known & (still < LOST * before), known & (left < LOST * before)
+    new = (between > SURE * noise) & (between > NEW * (before + after))
+    return Difference(lost, gone, known, new & (after > before), coloured | far, between, float(whole))
+
+
+def _light(step: Map) -> Map:
+    """What of a change of the logarithm could be light: smooth but for steps."""
+    scaled = np.clip(step * 64 + 128, 0, 255).astype(np.uint8)
+    return cast("Map", (cv2.medianBlur(scaled, LIGHT_PX).astype(np.float32) - 128) / np.float32(64))
+
+
+def _whole(step: Map, level: Bools) -> np.float32:
+    seen = step[level]
+    return np.float32(np.median(seen if len(seen) > FEWEST_PX else step))
+
+
+def _coloured(now: Map, then: Map, level: Bools) -> Bools:
+    """Where the colour is another than the remembered one would be in this light."""
+    gain = np.clip(now.sum(axis=2) / (then.sum(axis=2) + 1), 0.2, 5.0)
+    tint = _tint(now) - _tint(np.minimum(then * gain[..., np.newaxis], 255))
+    seen = tint[level]
+    hue = np.median(seen if len(seen) > FEWEST_PX else tint.reshape(-1, 2), axis=0)
+    other: Any = np.abs(tint - hue).max(axis=2) > COLOURED
+    solid: Any = cv2.medianBlur(other.astype(np.uint8), 5)
+    return cast("Bools", solid > 0)
+
+
+def _tint(colour: Map) -> Map:
+    """Logarithms of blue and of red over green."""
+    logs: Any = cv2.log(colour + np.float32(OFFSET))
+    return cast("Map", logs[..., ::2] - logs[..., 1:2])
+
+
+def _solid(changed: Bools) -> Bools:
+    """Without specks and thin lines, and without holes of that size."""
+    plain = changed.astype(np.uint8)
+    closed = cv2.morphologyEx(plain, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    opened: Any = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((WINDOW_PX - 2, WINDOW_PX - 2), np.uint8))
+    return cast("Bools", opened > 0)
