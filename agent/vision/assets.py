@@ -22,7 +22,9 @@ from agent.vision.patch import Cut, Patch
 Light: TypeAlias = Literal["day", "night", "infrared"]
 
 EVERY_S: Final = 1.0
-"""How often a look is needed."""
+"""How often a look is needed while something differs or is being learnt …"""
+CALM_S: Final = 2.0
+"""… and while nothing does."""
 LONGEST_S: Final = 2.0
 """A look stands for no longer than this, however long ago the one before was."""
 NIGHT: Final = (45.0, 65.0)
@@ -45,6 +47,8 @@ LEAST_KNOWN: Final = 0.15
 """With less of a region holding structure, nothing can be said of it being gone."""
 SUSPECT: Final = 0.3
 """With more of its structure gone than this, a region is not learnt from."""
+FIRST_EVERY_S: Final = 2.0
+"""So far apart are the looks that a memory is begun with."""
 ENOUGH_SEEN: Final = 0.5
 """A memory is begun with looks that show at least so much of the region."""
 
@@ -113,6 +117,7 @@ class Watched:
     memories: dict[Light, list[Memory]] = field(default_factory=dict)
     change: Change | None = None
     last_light: Light | None = None
+    waited_s: float = 0.0
     widespread_s: float = 0.0
     stood_s: float = 0.0
     accept: bool = False
@@ -139,10 +144,12 @@ class AssetJudge:
         self._last_s: float | None = None
         self._light: Light | None = None
         self._other_s = 0.0
+        self._calm = False
 
     def due(self, now_s: float) -> bool:
         """Whether it is time for another look."""
-        return self._last_s is None or now_s - self._last_s >= EVERY_S * 0.9 or now_s < self._last_s
+        every_s = CALM_S if self._calm else EVERY_S
+        return self._last_s is None or now_s - self._last_s >= every_s * 0.9 or now_s < self._last_s
 
     def fit(self, size: tuple[int, int]) -> bool:
         """Be ready for pictures of a size (width, height); ``True`` when that is new, and nothing is remembered."""
@@ -169,7 +176,9 @@ class AssetJudge:
         passed_s = EVERY_S if self._last_s is None else min(LONGEST_S, max(0.0, now_s - self._last_s))
         self._last_s = now_s
         light = self._note_light(kind_of_light(image, self._light), passed_s)
-        return [self._look_at(each, image, boxes, passed_s, light) for each in self.watched]
+        looks = [self._look_at(each, image, boxes, passed_s, light) for each in self.watched]
+        self._calm = all(each.known and each.changed == each.gone == 0 for each in looks)
+        return looks
 
     def _note_light(self, light: Light, passed_s: float) -> Light:
         """The kind of light, once it has been so for a while: a lorry that fills the picture is no nightfall."""
@@ -191,7 +200,7 @@ class AssetJudge:
             _borrow(watched, glance, memories)
         if not memories or not memories[0].is_ready:
             if seen >= ENOUGH_SEEN:
-                _learn_first(memories, glance.patch)
+                _learn_first(watched, memories, glance)
             return _unknown(watched, glance)
         return _compare(watched, glance, memories)
 
@@ -203,11 +212,16 @@ def _borrow(watched: Watched, glance: _Glance, memories: list[Memory]) -> None:
         memories.append(before[0].copy())
 
 
-def _learn_first(memories: list[Memory], patch: Patch) -> None:
+def _learn_first(watched: Watched, memories: list[Memory], glance: _Glance) -> None:
+    """Take in a first look now and then: somebody who stands there unseen for some seconds is outvoted."""
+    watched.waited_s += glance.passed_s
+    if memories and watched.waited_s < FIRST_EVERY_S:
+        return
+    watched.waited_s = 0.0
     if memories:
-        memories[0].begin(aligned(patch, memories[0]))
+        memories[0].begin(aligned(glance.patch, memories[0]), glance.free)
     else:
-        memories.append(Memory.of(patch))
+        memories.append(Memory.of(glance.patch, glance.free))
 
 
 def _unknown(watched: Watched, glance: _Glance, *, accepted: bool = False) -> RegionLook:
@@ -217,7 +231,7 @@ def _unknown(watched: Watched, glance: _Glance, *, accepted: bool = False) -> Re
 
 def _start_anew(watched: Watched, glance: _Glance) -> RegionLook:
     """Forget how it looked, in every light."""
-    watched.memories = {glance.light: [Memory.of(glance.patch)]}
+    watched.memories = {glance.light: [Memory.of(glance.patch, glance.free)]}
     watched.change, watched.stood_s, watched.accept = None, 0.0, False
     return _unknown(watched, glance, accepted=True)
 
@@ -286,7 +300,7 @@ def _weather(watched: Watched, glance: _Glance, memories: list[Memory], *, stand
     """What changed all around is remembered as another ordinary look, unless something is known to have changed."""
     watched.widespread_s += glance.passed_s
     if watched.widespread_s >= RELEARN_S and not stands and glance.seen >= ENOUGH_SEEN:
-        memories.insert(0, Memory.of(glance.patch))
+        memories.insert(0, Memory.of(glance.patch, glance.free))
         del memories[MOST_LOOKS:]
         watched.widespread_s, watched.change = 0.0, None
 

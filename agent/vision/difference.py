@@ -19,8 +19,10 @@ LIGHT_PX: Final = 9
 """Side of the median: a step between sun and shade keeps its place, a texture finer than half of this doesn't."""
 DARKEST: Final = 0.95
 """A shadow lowers the logarithm of grey by no more (to 39 %), and its end raises it by no more."""
-COLOURED: Final = 0.16
-"""Colour ratios that changed by more are no shadow: some 17 %, with what the whole picture changed taken off."""
+COLOURED: Final = 0.12
+"""Colour ratios that changed by more are no shadow: some 13 %, with what the whole picture changed taken off …"""
+SKY: Final = 0.3
+"""… and up to so much of blue and against red in the shade, where the sky is the light, or the other way in the sun."""
 NOISE: Final = 4e-4
 """Structure weaker than this, squared gradient of the logarithm, is noise and compression."""
 SURE: Final = 4.0
@@ -35,9 +37,10 @@ FEWEST_PX: Final = 30
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Difference:
-    """Where a patch differs from the memory; all of the patch's shape.
+    """Where a patch differs from the memory; maps are of the patch's shape.
 
     Attributes:
+        changed: bool: any change but of light, without specks.
         lost: bool: the structure that was there is gone, even where light could have made it.
         gone: bool: the structure that was there is gone, or was the edge of a shadow that is.
         known: bool: there was structure to lose.
@@ -47,6 +50,7 @@ class Difference:
         level: How much brighter or darker the light as a whole is, as a logarithm.
     """
 
+    changed: Bools
     lost: Bools
     gone: Bools
     known: Bools
@@ -54,11 +58,6 @@ class Difference:
     coloured: Bools
     structure: Map
     level: float
-
-    @property
-    def changed(self) -> Bools:
-        """Any change but of light, without specks."""
-        return _solid(self.lost | self.new | self.coloured)
 
 
 def differ(patch: Patch, grey: Map, colour: Map, usual: Map, level: Bools) -> Difference:
@@ -73,7 +72,9 @@ def differ(patch: Patch, grey: Map, colour: Map, usual: Map, level: Bools) -> Di
     """
     step = patch.grey - grey
     whole = _whole(step, level)
-    coloured = _coloured(patch.colour, colour, level)
+    coarse = _coloured(patch.colour, colour, level[::2, ::2])
+    height, width = grey.shape
+    coloured = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
     light = _light(step - whole)
     far = np.abs(light) > DARKEST
     kept = np.where(coloured | far, 0, light).astype(np.float32) + whole
@@ -86,7 +87,9 @@ def differ(patch: Patch, grey: Map, colour: Map, usual: Map, level: Bools) -> Di
     known = before > SURE * noise
     lost, gone = known & (still < LOST * before), known & (left < LOST * before)
     new = (between > SURE * noise) & (between > NEW * (before + after))
-    return Difference(lost, gone, known, new & (after > before), coloured | far, between, float(whole))
+    new &= after > before
+    coloured |= far
+    return Difference(_solid(lost | new | coloured), lost, gone, known, new, coloured, between, float(whole))
 
 
 def _light(step: Map) -> Map:
@@ -95,26 +98,30 @@ def _light(step: Map) -> Map:
     return cast("Map", (cv2.medianBlur(scaled, LIGHT_PX).astype(np.float32) - 128) / np.float32(64))
 
 
-def _whole(step: Map, level: Bools) -> np.float32:
-    seen = step[level]
-    return np.float32(np.median(seen if len(seen) > FEWEST_PX else step))
+def _whole(values: Map, level: Bools) -> np.float32:
+    """The median of what is beside a region, where enough of that is seen."""
+    seen = values[level]
+    return np.float32(np.median(seen if len(seen) > FEWEST_PX else values))
 
 
 def _coloured(now: Map, then: Map, level: Bools) -> Bools:
-    """Where the colour is another than the remembered one would be in this light."""
-    gain = np.clip(now.sum(axis=2) / (then.sum(axis=2) + 1), 0.2, 5.0)
-    tint = _tint(now) - _tint(np.minimum(then * gain[..., np.newaxis], 255))
-    seen = tint[level]
-    hue = np.median(seen if len(seen) > FEWEST_PX else tint.reshape(-1, 2), axis=0)
-    other: Any = np.abs(tint - hue).max(axis=2) > COLOURED
-    solid: Any = cv2.medianBlur(other.astype(np.uint8), 5)
+    """Where the colour is another than the remembered one would be in this light; of the colours' shape."""
+    planes, old = cv2.split(now), cv2.split(then)
+    gain = np.clip((planes[0] + planes[1] + planes[2]) / (old[0] + old[1] + old[2] + 1), 0.2, 5.0)
+    logs = [_log(plane) - _log(np.minimum(before * gain, 255)) for plane, before in zip(planes, old, strict=True)]
+    blue, red = logs[0] - logs[1], logs[2] - logs[1]
+    blue, red = blue - _whole(blue, level), red - _whole(red, level)
+    # Bluer where darker, redder where brighter, is what lies between sun and shade.
+    blueness = (blue - red) / 2
+    darker = gain < _whole(gain, level)
+    sky = np.where(darker, np.clip(blueness, 0, SKY), np.clip(blueness, -SKY, 0))
+    other = np.maximum(np.abs(blue - sky), np.abs(red + sky)) > COLOURED
+    solid: Any = cv2.medianBlur(other.astype(np.uint8), 3)
     return cast("Bools", solid > 0)
 
 
-def _tint(colour: Map) -> Map:
-    """Logarithms of blue and of red over green."""
-    logs: Any = cv2.log(colour + np.float32(OFFSET))
-    return cast("Map", logs[..., ::2] - logs[..., 1:2])
+def _log(colour: Any) -> Map:
+    return cast("Map", cv2.log(colour + np.float32(OFFSET)))
 
 
 def _solid(changed: Bools) -> Bools:

@@ -38,20 +38,20 @@ class Memory:
 
     Attributes:
         grey: float32, shape (h, w): logarithm of grey.
-        colour: float32, shape (h, w, 3): blue, green and red, 0 to 255.
+        colour: float32, shape (h / 2, w / 2, 3): blue, green and red, 0 to 255.
         usual: float32, shape (h, w): how much structure differs on an ordinary day.
-        first: The looks it was learnt from, until there are :data:`FIRST_LOOKS`.
+        first: The looks it was learnt from, until there are :data:`FIRST_LOOKS`, each with what could be seen.
     """
 
     grey: Map
     colour: Map
     usual: Map
-    first: list[Patch]
+    first: list[tuple[Patch, Bools]]
 
     @classmethod
-    def of(cls, patch: Patch) -> Memory:
-        """A memory that begins with one look."""
-        return cls(patch.grey.copy(), patch.colour.copy(), np.zeros_like(patch.grey), [patch])
+    def of(cls, patch: Patch, free: Bools) -> Memory:
+        """A memory that begins with one look, and where nobody stands in it."""
+        return cls(patch.grey.copy(), patch.colour.copy(), np.zeros_like(patch.grey), [(patch, free)])
 
     @property
     def is_ready(self) -> bool:
@@ -62,17 +62,19 @@ class Memory:
         """Another memory that is the same for now."""
         return Memory(self.grey.copy(), self.colour.copy(), self.usual.copy(), list(self.first))
 
-    def begin(self, patch: Patch) -> None:
-        """Take in one of the first looks."""
-        self.first.append(patch)
-        self.grey = cast("Map", np.median([each.grey for each in self.first], axis=0).astype(np.float32))
-        self.colour = cast("Map", np.median([each.colour for each in self.first], axis=0).astype(np.float32))
+    def begin(self, patch: Patch, free: Bools) -> None:
+        """Take in one of the first looks; who stands in it is left out where the place was seen without them."""
+        self.first.append((patch, free))
+        seen = np.stack([each for _, each in self.first])
+        seen |= ~seen.any(axis=0)
+        self.grey = _median(np.stack([each.grey for each, _ in self.first]), seen)
+        self.colour = _median(np.stack([each.colour for each, _ in self.first]), seen[:, ::2, ::2, np.newaxis])
 
     def learn(self, patch: Patch, found: Difference, where: Bools, passed_s: float) -> None:
         """Become a little more like an ordinary look, where it is ordinary."""
         share = np.float32(min(1.0, passed_s / SLOW_S)) * where
         self.grey += share * (patch.grey - np.float32(found.level) - self.grey)
-        self.colour += share[..., np.newaxis] * np.clip(patch.colour - self.colour, -10, 10)
+        self.colour += share[::2, ::2, np.newaxis] * np.clip(patch.colour - self.colour, -10, 10)
         usual = np.minimum(found.structure, 0.02)
         self.usual += np.float32(min(1.0, passed_s / USUAL_S)) * where * (usual - self.usual)
 
@@ -122,14 +124,19 @@ class Change:
         self.clock_s += passed_s
         self.began_s[self.age_s <= 0] = self.clock_s
         fresh = seen & (self.age_s <= 0) & (self.gone_s <= 0)
-        follows = np.where(fresh, np.float32(1), np.float32(FOLLOWS)) * seen
+        # Whoever passes in between is not followed: what is behind must be recognised when it is seen again.
+        follows = np.where(fresh, np.float32(1), np.float32(FOLLOWS) * still) * seen
         self.grey += follows * (patch.grey - self.grey)
 
 
+def _median(values: Map, seen: Bools) -> Map:
+    """Medians along the first axis of what was seen; something was everywhere."""
+    return cast("Map", np.nanmedian(np.where(seen, values, np.float32(np.nan)), axis=0).astype(np.float32))
+
+
 def _grow(age_s: Map, here: Bools, still: Bools, seen: Bools, passed_s: float, most_s: float) -> None:
-    """Let ages grow where something is, the same as before; halve them where it moved; shrink them where it is not."""
-    moved = np.where(here & still, age_s + np.float32(passed_s), age_s * np.float32(0.5))
-    grown = np.where(here, moved, age_s - np.float32(FORGET * passed_s))
+    """Let ages grow where something is and looks as before; shrink them where it doesn't, or is not there."""
+    grown = np.where(here & still, age_s + np.float32(passed_s), age_s - np.float32(FORGET * passed_s))
     age_s[seen] = np.clip(grown, 0, most_s)[seen]
 
 

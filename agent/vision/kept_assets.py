@@ -79,9 +79,8 @@ def _is_old(plain: dict[str, Any], at: Instant, origin: Origin) -> bool:
 
 def _write_memory(memory: Memory) -> dict[str, str]:
     height, width = memory.grey.shape
-    half = cv2.resize(memory.colour, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     quarter = cv2.resize(memory.usual, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
-    maps = {"grey": memory.grey * STEPS, "colour": half, "usual": quarter * USUAL_STEPS}
+    maps = {"grey": memory.grey * STEPS, "colour": memory.colour, "usual": quarter * USUAL_STEPS}
     return {name: _write_map(cast("Map", values)) for name, values in maps.items()}
 
 
@@ -89,12 +88,11 @@ def _read_memory(plain: dict[str, str], shape: tuple[int, int]) -> Memory:
     height, width = shape
     grey = _read_map(plain["grey"]) / STEPS
     colour, usual = _read_map(plain["colour"]), _read_map(plain["usual"]) / USUAL_STEPS
-    if grey.shape != shape or colour.shape != (height // 2, width // 2, 3) or usual.ndim != 2:
+    if grey.shape != shape or colour.shape != ((height + 1) // 2, (width + 1) // 2, 3) or usual.ndim != 2:
         raise ValueError("of another shape")
-    whole = cv2.resize(colour, (width, height), interpolation=cv2.INTER_LINEAR)
     rough = cv2.resize(usual, (width, height), interpolation=cv2.INTER_LINEAR)
-    nothing = Patch(np.zeros((0, 0, 3), np.uint8), grey, cast("Map", whole))
-    return Memory(cast("Map", grey), cast("Map", whole), cast("Map", rough), [nothing] * FIRST_LOOKS)
+    nothing = Patch(np.zeros((0, 0, 3), np.uint8), grey, colour)
+    return Memory(cast("Map", grey), colour, cast("Map", rough), [(nothing, np.ones(shape, np.bool_))] * FIRST_LOOKS)
 
 
 def _write_map(values: Map) -> str:

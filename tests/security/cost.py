@@ -30,11 +30,15 @@ COUNTS: Final[dict[str, Any]] = {
 WATCHES: Final[dict[str, Any]] = COUNTS | {
     "tamper": {},
     "aggression": {},
+    "protected": [
+        {"name": "wall", "what": "wall", "polygon": [[0.05, 0.05], [0.25, 0.05], [0.25, 0.2], [0.05, 0.2]]},
+        {"name": "floor", "what": "floor", "polygon": [[0.6, 0.6], [0.8, 0.6], [0.8, 0.8], [0.6, 0.8]]},
+    ],
     "zones": [
         {
             "name": "zone",
             "polygon": [[0.05, 0.3], [0.95, 0.3], [0.95, 0.95], [0.05, 0.95]],
-            "rules": {"crowd": {}, "surge": {}},
+            "rules": {"crowd": {}, "surge": {}, "loitering": {}},
         }
     ],
 }

@@ -103,7 +103,7 @@ def put(picture: Picture, layer: Layer, left: int, top: int) -> None:
 
 
 class Weather:
-    """Clouds that brighten and darken everything, and shadows that pass or stand for a minute or two.
+    """Clouds that brighten and darken everything, and bluish shadows that pass or stand for a minute or two.
 
     Args:
         width_px: Of the whole picture: shadows are 6 to 22 % of it.
@@ -116,6 +116,7 @@ class Weather:
         knots = max(2, looks // 40)
         self._gain = np.interp(np.arange(looks), np.linspace(0, looks, knots), rng.uniform(0.6, 1.5, knots))
         self._gain[:LEARN_LOOKS] = 1
+        self._sky = np.array([1 + rng.uniform(0, 0.08), 1, 1 - rng.uniform(0, 0.08)], np.float32)
         self._shadows: list[tuple[int, int, Floats, Floats, Floats, float, float]] = []
         start = LEARN_LOOKS + 5
         while start < looks:
@@ -138,7 +139,8 @@ class Weather:
             if start <= look < end:
                 shade = np.zeros(picture.shape[:2], np.float32)
                 cv2.fillPoly(shade, [(outline + first + drift * (look - start)).astype(np.int32)], 1 - depth)
-                picture *= (1 - cv2.GaussianBlur(shade, (0, 0), soft))[..., np.newaxis]
+                soft_shade = cv2.GaussianBlur(shade, (0, 0), soft)[..., np.newaxis]
+                picture *= (1 - soft_shade) * (1 + (self._sky - 1) * soft_shade / (1 - depth))
 
 
 def shaken(picture: Picture, rng: np.random.Generator) -> Image:
@@ -187,7 +189,7 @@ class Scene:
         return (corners - low) / (np.array(self.view[2:]) - low)  # type: ignore[no-any-return]
 
 
-def scene(deed: Deed, size: tuple[int, int], seed: int, *, looks: int = 150, at: int = 80) -> Scene:
+def scene(deed: Deed, size: tuple[int, int], seed: int, *, looks: int = 180, at: int = 80) -> Scene:
     """A region anywhere in pictures of a size (width, height), 7 to 22 % of their width wide."""
     rng = np.random.default_rng(seed)
     width = int(rng.uniform(0.07, 0.22) * size[0])

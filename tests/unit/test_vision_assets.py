@@ -1,0 +1,255 @@
+"""Protected regions seen by the pixel: things are told from light, from passers-by and from weather."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.clock import Instant
+from agent.values import Floats, Image
+from agent.vision.assets import MOST_LOOKS, RELEARN_S, AssetJudge, Region, RegionLook
+from agent.vision.kept_assets import FRESH_S, read_region, write_region
+from agent.vision.kept_view import Origin
+
+WIDTH, HEIGHT = 200, 150
+LEFT, TOP, RIGHT, BOTTOM = 70, 45, 130, 105
+OUTLINE = np.array([(LEFT, TOP), (RIGHT, TOP), (RIGHT, BOTTOM), (LEFT, BOTTOM)], np.float64) / (WIDTH, HEIGHT)
+NOBODY = np.zeros((0, 4), np.float32)
+HERE = Origin("camera", "start-1")
+
+
+def street(seed: int = 1) -> Image:
+    """A pavement of slabs: some structure everywhere, one colour."""
+    rng = np.random.default_rng(seed)
+    picture = np.full((HEIGHT, WIDTH, 3), (118, 124, 130), np.float32)
+    picture *= rng.uniform(0.85, 1.1, (HEIGHT // 10, WIDTH // 10)).repeat(10, 0).repeat(10, 1)[..., np.newaxis]
+    return picture.clip(0, 255).astype(np.uint8)
+
+
+def snow(seed: int) -> Image:
+    """Another surface everywhere."""
+    grain = np.random.default_rng(seed).integers(150, 250, (HEIGHT // 5, WIDTH // 5, 1)).repeat(5, 0).repeat(5, 1)
+    return (grain * np.array([1.0, 0.97, 0.93])).astype(np.uint8)
+
+
+def cabinet(picture: Image) -> Image:
+    shown = picture.copy()
+    cv2.rectangle(shown, (LEFT + 2, TOP + 2), (RIGHT - 3, BOTTOM - 3), (90, 150, 90), -1)
+    for y in range(TOP + 8, BOTTOM - 8, 9):
+        cv2.line(shown, (LEFT + 8, y), (RIGHT - 9, y), (40, 80, 40), 2)
+    return shown
+
+
+def bag(picture: Image) -> Image:
+    shown = picture.copy()
+    cv2.ellipse(shown, (100, 80), (14, 11), 0, 0, 360, (40, 40, 190), -1)
+    cv2.line(shown, (90, 76), (110, 84), (20, 20, 90), 2)
+    return shown
+
+
+def shadow(picture: Image) -> Image:
+    shade = np.ones((HEIGHT, WIDTH, 1), np.float32)
+    corners = np.array([(60, 60), (140, 30), (150, 120), (90, 100)])
+    cv2.fillPoly(shade, [corners], 0.55)
+    return (picture * shade).astype(np.uint8)
+
+
+class Watch:
+    """A region looked at once a second, with a sensor's noise."""
+
+    def __init__(self, settle_s: float = 8.0, accept_s: float = 43_200.0) -> None:
+        self.judge = AssetJudge([Region("thing", OUTLINE, settle_s, accept_s=accept_s)])
+        self.rng = np.random.default_rng(7)
+        self.now_s = 0.0
+
+    def see(self, picture: Image, seconds: int = 1, boxes: Floats = NOBODY) -> RegionLook:
+        told = []
+        for _ in range(seconds):
+            noisy = (picture + self.rng.normal(0, 1.5, (*picture.shape[:2], 1))).clip(0, 255).astype(np.uint8)
+            told = self.judge.look(noisy, self.now_s, boxes)
+            self.now_s += 1.0
+        return told[0]
+
+
+def learnt(picture: Image, **wish: float) -> Watch:
+    watch = Watch(**wish)
+    assert not watch.see(picture, 12).known
+    assert watch.see(picture, 14).known
+    return watch
+
+
+def test_given_nothing_happens_then_nothing_differs() -> None:
+    told = learnt(cabinet(street())).see(cabinet(street()), 30)
+    assert (told.settled, told.gone, told.seen) == (0.0, 0.0, 1.0)
+
+
+def test_given_a_thing_that_is_taken_away_then_its_structure_is_gone_once_that_has_stood() -> None:
+    watch = learnt(cabinet(street()))
+    assert watch.see(street(), 5).gone == 0
+    told = watch.see(street(), 8)
+    assert told.gone > 0.8
+    assert told.settled > 0.5
+    assert told.place == pytest.approx((0.5, 0.5), abs=0.05)
+
+
+def test_given_a_bag_on_the_pavement_then_a_part_is_new_and_of_another_colour() -> None:
+    told = learnt(street()).see(bag(street()), 14)
+    assert 0.05 < told.settled < 0.5
+    assert told.coloured > 0.6
+    assert told.stood_s == pytest.approx(14, abs=3)
+
+
+@pytest.mark.parametrize(
+    "light",
+    [
+        shadow,
+        lambda picture: (picture * 0.6).astype(np.uint8),
+        lambda picture: (picture * 1.4).clip(0, 255).astype(np.uint8),
+        lambda picture: (shadow(picture) * np.array([1.06, 1, 0.93])).astype(np.uint8),
+    ],
+    ids=["a shadow", "a cloud", "sun", "a bluish shadow"],
+)
+def test_given_other_light_for_a_minute_then_nothing_has_changed(light: Callable[[Image], Image]) -> None:
+    watch = learnt(cabinet(street()))
+    told = watch.see(light(cabinet(street())), 60)
+    assert told.settled < 0.02
+    assert told.gone < 0.1
+    assert watch.see(cabinet(street()), 20).settled < 0.02
+
+
+def test_given_somebody_in_front_then_what_is_behind_is_not_judged_and_not_forgotten() -> None:
+    watch, person = learnt(street()), np.array([[60, 30, 140, 120]], np.float32)
+    watch.see(bag(street()), 5)
+    assert watch.see(cabinet(street()), 60, person).seen < 0.1
+    assert watch.see(bag(street()), 2).settled == 0
+    assert watch.see(bag(street()), 5).settled > 0.05
+
+
+def test_given_somebody_unseen_by_the_detector_who_stays_and_moves_then_nothing_settles() -> None:
+    watch, told = learnt(street()), []
+    for second in range(40):
+        shown = street()
+        x = 80 + 9 * (second * 7 % 5)
+        cv2.rectangle(shown, (x, 50), (x + 12, 90), (30, 30, 60), -1)
+        told.append(watch.see(shown).settled)
+    assert max(told) < 0.04
+
+
+def test_given_what_was_added_is_taken_away_then_it_looks_as_it_did() -> None:
+    watch = learnt(street())
+    assert watch.see(bag(street()), 14).settled > 0.05
+    assert watch.see(street(), 14).settled == 0
+
+
+def test_given_a_change_that_stands_for_very_long_then_it_becomes_the_memory() -> None:
+    watch = learnt(street(), accept_s=15)
+    told = [watch.see(bag(street())) for _ in range(70)]
+    assert sum(look.accepted for look in told) == 1
+    assert told[-1].known
+    assert told[-1].settled == 0
+
+
+def test_given_an_operator_who_accepts_then_the_next_look_is_the_memory() -> None:
+    watch = learnt(street())
+    watch.see(bag(street()), 14)
+    assert not watch.judge.accept("another")
+    assert watch.judge.accept("thing")
+    assert watch.see(bag(street())).accepted
+    assert watch.see(bag(street()), 30).settled == 0
+
+
+def test_given_snow_over_everything_then_it_is_weather_and_a_second_ordinary_look() -> None:
+    watch = learnt(street())
+    assert not watch.see(snow(2), 20).known
+    told = watch.see(snow(2), int(RELEARN_S) + 20)
+    assert told.known
+    assert told.settled == 0
+    back = watch.see(street(), 3)
+    assert back.known, "the first look is remembered beside the second"
+    for seed in range(3, 3 + MOST_LOOKS):
+        watch.see(snow(seed), int(RELEARN_S) + 20)
+    assert len(watch.judge.watched[0].memories["day"]) <= MOST_LOOKS
+
+
+def test_given_night_then_the_region_is_first_judged_by_how_it_looked_by_day() -> None:
+    watch = learnt(cabinet(street()))
+    dark = (cabinet(street()) * 0.25).astype(np.uint8)
+    told = watch.see(dark, 30)
+    assert (told.light, told.known) == ("night", True)
+    assert told.settled < 0.04
+    assert watch.see((street() * 0.25).astype(np.uint8), 14).gone > 0.5
+
+
+def test_given_infrared_then_the_light_is_called_so() -> None:
+    watch = learnt(street())
+    grey = np.repeat(street()[..., 1:2], 3, axis=2)
+    assert watch.see(grey, 5).light == "day", "a lorry that fills the picture is no nightfall"
+    assert watch.see(grey, 20).light == "infrared"
+
+
+def test_given_pictures_of_another_size_then_all_is_learnt_anew() -> None:
+    watch = learnt(street())
+    large = cv2.resize(street(), (2 * WIDTH, 2 * HEIGHT))
+    assert not watch.see(large, 3).known  # type: ignore[arg-type]
+
+
+def kept(watch: Watch, at: Instant) -> str:
+    return write_region(watch.judge.watched[0], at, HERE)
+
+
+def at(mono_s: float, *, synced: bool = True) -> Instant:
+    return Instant(mono_s, 1e9 + mono_s, synced=synced)
+
+
+def test_given_a_restart_then_what_was_taken_meanwhile_is_noticed() -> None:
+    text = kept(learnt(cabinet(street())), at(100))
+    after = Watch()
+    after.judge.fit((WIDTH, HEIGHT))
+    assert read_region(text, after.judge.watched[0], at(90_000), HERE)
+    assert after.see(cabinet(street()), 14).settled == 0
+    assert after.see(street(), 14).gone > 0.8
+
+
+def test_given_nothing_was_learnt_then_nothing_is_kept() -> None:
+    watch = Watch()
+    watch.see(street(), 3)
+    assert kept(watch, at(0)) == ""
+
+
+@pytest.mark.parametrize(
+    ("now", "origin"),
+    [
+        (at(100 + FRESH_S + 1), HERE),
+        (at(99), HERE),
+        (at(200), Origin("another", "start-1")),
+        (at(100 + FRESH_S + 1), Origin("camera", "start-2")),
+    ],
+    ids=["old", "of the future", "of another camera", "old by the clock on the wall"],
+)
+def test_given_memories_that_are_not_of_here_and_now_then_they_are_not_believed(now: Instant, origin: Origin) -> None:
+    text, fresh = kept(learnt(street()), at(100)), Watch()
+    fresh.judge.fit((WIDTH, HEIGHT))
+    assert not read_region(text, fresh.judge.watched[0], now, origin)
+    assert not fresh.judge.watched[0].memories
+
+
+def test_given_no_clock_tells_the_age_then_memories_are_believed() -> None:
+    text, fresh = kept(learnt(street()), at(100)), Watch()
+    fresh.judge.fit((WIDTH, HEIGHT))
+    assert read_region(text, fresh.judge.watched[0], at(5, synced=False), Origin("camera", "start-2"))
+
+
+def test_given_damaged_memories_then_they_are_not_believed_and_nothing_breaks() -> None:
+    text, fresh = kept(learnt(street()), at(100)), Watch()
+    fresh.judge.fit((WIDTH, HEIGHT))
+    plain = json.loads(text)
+    broken = [None, "", "x" * 300_000, "{", "[]", json.dumps(plain | {"lights": {"day": {"grey": "!"}}})]
+    other = plain["lights"]["day"]
+    broken += [json.dumps(plain | {"lights": {"day": other | {"grey": other["usual"]}}})]
+    broken += [json.dumps(plain | {"lights": {"day": other | {"colour": "AAAA"}}})]
+    assert not any(read_region(each, fresh.judge.watched[0], at(200), HERE) for each in broken)
+    assert not fresh.judge.watched[0].memories
