@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from agent.accepting import accept_orders
 from agent.assembly import configured_models, model_ref, open_configured
 from agent.clock import Clock, SystemClock, machine_boot
 from agent.config.schema import Camera, Config, Secrets
@@ -125,7 +126,10 @@ class App:
             machine=machine,
             password=None if secrets.mqtt is None else secrets.mqtt.get_secret_value(),
             tls=None if config.mqtt.plaintext else tls_context(config.mqtt.tls),
-            orders=() if self.updating is None else self.updating.orders(),
+            orders=(
+                *accept_orders(lambda: [lane.pipeline for lane in self.lanes]),
+                *(() if self.updating is None else self.updating.orders()),
+            ),
             on_cost=partial(self.times.add, "send"),
         )
         undo.callback(self.link.stop, 0)

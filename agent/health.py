@@ -19,6 +19,7 @@ from agent.mqtt.messages import (
     LineBirth,
     ModelBirth,
     OutboxHealth,
+    ProtectedBirth,
     Room,
     ZoneBirth,
 )
@@ -77,6 +78,7 @@ def _camera(camera: Camera) -> CameraBirth:
         model=camera.model,
         lines=tuple(_line(line) for line in camera.lines),
         zones=tuple(_zone(zone) for zone in camera.zones),
+        protected=tuple(ProtectedBirth(name=region.name, what=region.what) for region in camera.protected) or None,
     )
 
 

@@ -128,6 +128,14 @@ class ZoneBirth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
+class ProtectedBirth:
+    """A protected region, and what is there."""
+
+    name: WireName
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
 class CameraBirth:
     """A camera: where it stands, where it looks, whose it is. Never its address or login."""
 
@@ -141,6 +149,7 @@ class CameraBirth:
     model: str | None = None
     lines: tuple[LineBirth, ...] = ()
     zones: tuple[ZoneBirth, ...] = ()
+    protected: tuple[ProtectedBirth, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
@@ -156,7 +165,7 @@ class ModelBirth:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
 class Birth:
-    """Who and where this box is. ``abridged`` says that lines and zones were left out to fit 64 kB.
+    """Who and where this box is. ``abridged`` says that lines, zones and regions were left out to fit 64 kB.
 
     ``updates`` is where the updates of each model and of the configuration stand; absent where none are taken.
     """

@@ -97,5 +97,5 @@ def _fitting(birth: Birth) -> bytes:
     try:
         return encode(birth)
     except MessageError:
-        cameras = tuple(replace(camera, lines=(), zones=()) for camera in birth.cameras)
+        cameras = tuple(replace(camera, lines=(), zones=(), protected=None) for camera in birth.cameras)
         return encode(replace(birth, cameras=cameras, abridged=True))

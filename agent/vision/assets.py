@@ -145,6 +145,7 @@ class AssetJudge:
         self._light: Light | None = None
         self._other_s = 0.0
         self._calm = False
+        self._accepted: set[str] = set()
 
     def due(self, now_s: float) -> bool:
         """Whether it is time for another look."""
@@ -160,9 +161,10 @@ class AssetJudge:
 
     def accept(self, name: str) -> bool:
         """Take how a region looks at the next look as how it should look; ``False`` when there is no such region."""
-        for each in self.watched:
-            each.accept |= each.region.name == name
-        return any(each.name == name for each in self._regions)
+        if not any(each.name == name for each in self._regions):
+            return False
+        self._accepted.add(name)
+        return True
 
     def look(self, image: Image, now_s: float, boxes: Floats) -> list[RegionLook]:
         """Look at every region.
@@ -194,7 +196,8 @@ class AssetJudge:
         seen = float(inside.sum() / max(1, cut.inside.sum()))
         glance = _Glance(Patch.take(image, cut), light, free, inside, seen, passed_s)
         memories = watched.memories.setdefault(light, [])
-        if watched.accept and seen >= ENOUGH_SEEN:
+        if (watched.accept or watched.region.name in self._accepted) and seen >= ENOUGH_SEEN:
+            self._accepted.discard(watched.region.name)
             return _start_anew(watched, glance)
         if not memories:
             _borrow(watched, glance, memories)
