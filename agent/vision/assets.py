@@ -23,7 +23,7 @@ Light: TypeAlias = Literal["day", "night", "infrared"]
 
 EVERY_S: Final = 1.0
 """How often a look is needed while something differs or is being learnt …"""
-CALM_S: Final = 2.0
+CALM_S: Final = 3.0
 """… and while nothing does."""
 LONGEST_S: Final = 2.0
 """A look stands for no longer than this, however long ago the one before was."""

@@ -40,13 +40,13 @@ class Memory:
         grey: float32, shape (h, w): logarithm of grey.
         colour: float32, shape (h / 2, w / 2, 3): blue, green and red, 0 to 255.
         usual: float32, shape (h, w): how much structure differs on an ordinary day.
-        first: The looks it was learnt from, until there are :data:`FIRST_LOOKS`, each with what could be seen.
+        first: The looks that it is begun with, each with what could be seen; ``None`` once it is ready.
     """
 
     grey: Map
     colour: Map
     usual: Map
-    first: list[tuple[Patch, Bools]]
+    first: list[tuple[Patch, Bools]] | None
 
     @classmethod
     def of(cls, patch: Patch, free: Bools) -> Memory:
@@ -56,19 +56,23 @@ class Memory:
     @property
     def is_ready(self) -> bool:
         """Whether enough was seen to tell a change."""
-        return len(self.first) >= FIRST_LOOKS
+        return self.first is None
 
     def copy(self) -> Memory:
-        """Another memory that is the same for now."""
-        return Memory(self.grey.copy(), self.colour.copy(), self.usual.copy(), list(self.first))
+        """Another memory that is the same for now; of one that is ready."""
+        return Memory(self.grey.copy(), self.colour.copy(), self.usual.copy(), None)
 
     def begin(self, patch: Patch, free: Bools) -> None:
         """Take in one of the first looks; who stands in it is left out where the place was seen without them."""
-        self.first.append((patch, free))
-        seen = np.stack([each for _, each in self.first])
+        first = [*(self.first or ()), (patch, free)]
+        self.first = first
+        if len(first) < FIRST_LOOKS:
+            return
+        seen = np.stack([each for _, each in first])
         seen |= ~seen.any(axis=0)
-        self.grey = _median(np.stack([each.grey for each, _ in self.first]), seen)
-        self.colour = _median(np.stack([each.colour for each, _ in self.first]), seen[:, ::2, ::2, np.newaxis])
+        self.grey = _median(np.stack([each.grey for each, _ in first]), seen)
+        self.colour = _median(np.stack([each.colour for each, _ in first]), seen[:, ::2, ::2, np.newaxis])
+        self.first = None
 
     def learn(self, patch: Patch, found: Difference, where: Bools, passed_s: float) -> None:
         """Become a little more like an ordinary look, where it is ordinary."""

@@ -18,9 +18,9 @@ import numpy as np
 from agent.clock import Instant
 from agent.values import Image
 from agent.vision.assets import Light, Watched
-from agent.vision.keepsake import FIRST_LOOKS, Memory
+from agent.vision.keepsake import Memory
 from agent.vision.kept_view import Origin
-from agent.vision.patch import Map, Patch
+from agent.vision.patch import Map
 
 FRESH_S: Final = 7 * 86_400.0
 MOST_LETTERS: Final = 200_000
@@ -91,8 +91,7 @@ def _read_memory(plain: dict[str, str], shape: tuple[int, int]) -> Memory:
     if grey.shape != shape or colour.shape != ((height + 1) // 2, (width + 1) // 2, 3) or usual.ndim != 2:
         raise ValueError("of another shape")
     rough = cv2.resize(usual, (width, height), interpolation=cv2.INTER_LINEAR)
-    nothing = Patch(np.zeros((0, 0, 3), np.uint8), grey, colour)
-    return Memory(cast("Map", grey), colour, cast("Map", rough), [(nothing, np.ones(shape, np.bool_))] * FIRST_LOOKS)
+    return Memory(cast("Map", grey), colour, cast("Map", rough), None)
 
 
 def _write_map(values: Map) -> str:
