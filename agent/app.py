@@ -36,6 +36,7 @@ from agent.video import CaptureOptions, LiveOptions, SourceOptions, open_source,
 from agent.video.source import Source
 from agent.vision.detector import Detector
 from agent.watching import Lane, WatchLoop
+from agent.wishes import Wishes
 
 LOG: Final = logging.getLogger("kentongan.app")
 STALE_S: Final = 15.0
@@ -116,6 +117,7 @@ class App:
             undo.callback(self.updating.stop)  # a start that fails for another part is no crash of a model
             self.config = config = self.updating.config
         self.writer = OutboxWriter(self.outbox, commit_s=config.outbox.commit_ms / 1000)
+        self.wishes = Wishes(lambda: self.loop, self.writer, self.clock, config.state_dir)
         self.link = Link(
             config.mqtt,
             device=config.device,
@@ -127,6 +129,7 @@ class App:
             password=None if secrets.mqtt is None else secrets.mqtt.get_secret_value(),
             tls=None if config.mqtt.plaintext else tls_context(config.mqtt.tls),
             orders=(
+                *self.wishes.orders(),
                 *accept_orders(lambda: [lane.pipeline for lane in self.lanes]),
                 *(() if self.updating is None else self.updating.orders()),
             ),

@@ -44,6 +44,7 @@ COMMANDS: Final = (
     Command("release", "ship models to boxes, safely: the maintainer's side", "agent.release.cli"),
     Command("evidence", "clips around alarms: list, prove, open them, make keys", "agent.ops.evidence"),
     Command("schema", "write the JSON Schemas and the AsyncAPI document of the wire contract", "agent.ops.schemas"),
+    Command("accept-view", "say that a camera's view is right as it is", "agent.ops.accept_view"),
     Command("unit", "print a systemd drop-in that allows only the configuration's addresses", "agent.ops.unit"),
 )
 

@@ -21,6 +21,8 @@ from agent.vision.kept_view import Origin
 
 SAVED_S: Final = 1800.0
 """How often memories are saved, besides when one is first complete: they hardly change, and a disk wears."""
+_FORGOTTEN: Final = "null"
+"""Stored over what must not be read again."""
 _READY_S: Final = 60.0
 """How soon after a first memory is complete it is saved."""
 
@@ -35,23 +37,21 @@ class Guard:
     """
 
     def __init__(self, camera: Camera, state: Mapping[str, str], origin: Origin) -> None:
-        setting = Setting("", camera)
-        self._regions = [
-            Region(
-                region.name,
-                setting.pixels(region.polygon, (1, 1)),
-                region.settle_s,
-                region.least_share,
-                region.accept_h * 3600,
-            )
-            for region in camera.protected
-        ]
+        self._regions = _regions_of(camera)
         self._judge = AssetJudge(self._regions)
         self._origin = origin
         names = {region.name: region_name(camera.name, region.name) for region in self._regions}
         self._names = names
         self._texts = {name: state[key] for name, key in names.items() if state.get(key)}
         self._save_at_s: float | None = None
+
+    def begin_anew(self, camera: Camera, origin: Origin) -> None:
+        """Forget how the regions looked, which now lie elsewhere in the picture, and learn it again there."""
+        self._regions = _regions_of(camera)
+        self._judge = AssetJudge(self._regions)
+        self._origin = origin
+        self._texts = dict.fromkeys(self._names, _FORGOTTEN)
+        self._save_at_s = None
 
     def look(self, frame: Frame, tracks: Tracks, view: View) -> tuple[AssetLook, ...]:
         """How every region looks; empty between looks and while the view can't be trusted."""
@@ -85,6 +85,20 @@ class Guard:
         if at.mono_s >= self._save_at_s or self._save_at_s - at.mono_s > SAVED_S:
             self._save_at_s = at.mono_s + SAVED_S
             self.keep(at)
+
+
+def _regions_of(camera: Camera) -> list[Region]:
+    setting = Setting("", camera)
+    return [
+        Region(
+            region.name,
+            setting.pixels(region.polygon, (1, 1)),
+            region.settle_s,
+            region.least_share,
+            region.accept_h * 3600,
+        )
+        for region in camera.protected
+    ]
 
 
 def region_name(camera: str, region: str) -> str:

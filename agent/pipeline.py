@@ -8,41 +8,51 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
 from agent.clock import Instant
 from agent.config.schema import Camera
+from agent.errors import KentonganError
 from agent.guarding import Guard
 from agent.ops.assets import AGGRESSION_MODEL, shipped
 from agent.records import Direction, ModelRef, Record
 from agent.scene import Link, Scene
+from agent.scene.carry import carry
 from agent.scene.ground import person_heights
 from agent.scene.rule import Setting
 from agent.scene.rules import ground_of
-from agent.scene.values import CLEAR, Evidence, Likeness, View
+from agent.scene.values import CLEAR, LIVE, Evidence, Likeness, View
 from agent.stages import StageTimes
 from agent.values import Detections, Frame, Image, Tracks
-from agent.viewing import closer_of, likeness_of, view_of
+from agent.viewing import accepted, anchored, closer_of, likeness_of, view_of
 from agent.vision.aggression import AggressionModel
+from agent.vision.anchor import Anchor, Doubt
 from agent.vision.farsight import FarSight
+from agent.vision.kept_anchor import read_anchor, write_anchor
 from agent.vision.kept_view import Origin, read_view, write_view
 from agent.vision.look import take_look
 from agent.vision.scuffle import ScuffleWatch
-from agent.vision.tampering import TamperJudge
+from agent.vision.tampering import Cause, Judgement, TamperJudge
 from agent.vision.tracker import Tracker
 
 VIEW_SAVED_S: Final = 300.0
 """How often the memory of the view is saved."""
+_NO_VIEW: Final = "null"
+_SHOWS_NOTHING: Final = frozenset({"covered", "blinded", "dark", "night"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What one frame came to: the tracks alive after it and the records it completed."""
+    """What one frame came to: the tracks alive after it and the records it completed.
+
+    ``camera`` is its configuration with lines and zones where they are seen in that frame.
+    """
 
     tracks: Tracks
     records: list[Record]
+    camera: Camera | None = None
 
 
 class CameraPipeline:
@@ -82,15 +92,28 @@ class CameraPipeline:
             self._scuffles = ScuffleWatch(AggressionModel(shipped(AGGRESSION_MODEL)))
         kept = state or {}
         self._origin = Origin.of(camera, machine)
-        self._guard = Guard(camera, kept, self._origin)
         self._last_view = CLEAR
         self._view_text = kept.get(view_name(camera.name), "")
         self._recalled = False
         self._view_due_s = float("-inf")
+        self._anchor = Anchor()
+        self._anchor_text = ""
+        self._anchor_kept: tuple[object, object, object] | None = None
+        if self._judge is not None and camera.tamper.reanchor:
+            self._anchor_text = kept.get(anchor_name(camera.name), "")
+            self._anchor = read_anchor(self._anchor_text, self._origin)
         self._scene = Scene(
-            camera, device=device, model=model, state=kept.get(camera.name), machine=machine, evidence=evidence
+            camera,
+            device=device,
+            model=model,
+            state=kept.get(camera.name),
+            machine=machine,
+            evidence=evidence,
+            shift=self._anchor.standing.shift,
         )
-        self._far = _far_sight(camera, device)
+        self._guard = Guard(self.shown, kept, self._origin)
+        self._seen_as: Cause | Literal["", "night"] = ""
+        self._far = _far_sight(self.shown, device)
         self._times = times or StageTimes()
 
     def see(self, frame: Frame, detections: Detections) -> Seen:
@@ -109,7 +132,7 @@ class CameraPipeline:
                 closer = closer_of(self._far.glance())
                 self._far.note(frame, tracks)
             records = self._scene.update(tracks, frame.at, (width, height), view, fight, closer, assets)
-        return Seen(tracks, records)
+        return Seen(tracks, records, self.shown)
 
     def _view(self, frame: Frame, tracks: Tracks) -> View | None:
         """Whether the picture can be trusted; ``None`` between the looks that tell."""
@@ -122,7 +145,60 @@ class CameraPipeline:
         self._keep_view(self._judge, frame.at)
         height, width = frame.image.shape[:2]
         unit = np.array([width, height, width, height], np.float32)
-        return view_of(self._judge.judge(take_look(frame.image), frame.at.mono_s, tracks.boxes / unit))
+        judgement = self._judge.judge(take_look(frame.image), frame.at.mono_s, tracks.boxes / unit)
+        return self._anchored(self._judge, frame.image, frame.at.mono_s, judgement)
+
+    def _anchored(self, judge: TamperJudge, image: Image, now_s: float, judgement: Judgement) -> View:
+        """What is known of the view when it is known where the camera looks; a new shift carries everything over."""
+        self._seen_as = judgement.cause or ("night" if judgement.night else "")
+        view = view_of(judgement)
+        if not self.camera.tamper.reanchor:
+            return view
+        doubt: Doubt = "turned" if judgement.cause == "turned" else "hidden" if self._seen_as else ""
+        standing = self._anchor.look(image, now_s, doubt)
+        if standing.news:
+            judge.forget()
+            self._seen_as, self._view_text, self._view_due_s = "", _NO_VIEW, float("-inf")
+            self._far = _far_sight(self.shown, self._device)
+            self._guard.begin_anew(self.shown, self._origin)
+        if standing.stopped and not doubt:
+            self._seen_as = "turned"
+        return anchored(view, standing)
+
+    @property
+    def shown(self) -> Camera:
+        """The camera's configuration with what was drawn where it is seen now."""
+        return carry(self.camera, self._anchor.standing.shift)
+
+    def accept_view(self, at: Instant) -> tuple[str, list[Record]]:
+        """Take what the camera shows as the view that lines and zones were drawn on.
+
+        Returns:
+            What the view was thought to be (``clear``, ``turned``, …), and the records this makes.
+
+        Raises:
+            KentonganError: Nothing is seen now that could be accepted.
+        """
+        name = self.camera.name
+        if self._judge is None:
+            raise KentonganError(f"{name}: its view is not watched, so there is nothing to accept; see tamper.enabled")
+        if self._seen_as in _SHOWS_NOTHING:
+            raise KentonganError(f"{name}: its picture shows nothing now ({self._seen_as}); accept it when it does")
+        was = self._seen_as or "clear"
+        self._begin_anew()
+        self._last_view = accepted()
+        with self._times.measure("scene"):
+            return was, self._scene.tick(at, LIVE, self._last_view)
+
+    def _begin_anew(self) -> None:
+        """Learn the view, and how what is protected in it looks, from what is seen next."""
+        if self._judge is not None:
+            self._judge.forget()
+        self._anchor.forget()
+        self._seen_as, self._anchor_text = "", _NO_VIEW
+        self._view_text, self._view_due_s = _NO_VIEW, float("-inf")
+        self._far = _far_sight(self.camera, self._device)
+        self._guard.begin_anew(self.camera, self._origin)
 
     def _keep_view(self, judge: TamperJudge, at: Instant) -> None:
         """Now and then write down how the view is remembered: it hardly changes, and a disk wears."""
@@ -188,10 +264,16 @@ class CameraPipeline:
     def redraw(self, camera: Camera, at: Instant) -> list[Record]:
         """Go on with other lines, zones, ground or rate of the same camera, as after a restart; tracks go on.
 
+        What is drawn anew holds for what the camera shows now.
+
         Returns:
             What was open, cut short.
         """
         records = self._scene.stop(at)
+        self.camera = camera
+        if (origin := Origin.of(camera, self._machine)) != self._origin:
+            self._origin = origin
+            self._begin_anew()
         self._scene = Scene(
             camera,
             device=self._device,
@@ -199,10 +281,9 @@ class CameraPipeline:
             state=self._scene.snapshot(),
             machine=self._machine,
             evidence=self._evidence,
+            shift=self._anchor.standing.shift,
         )
-        self.camera = camera
-        self._origin = Origin.of(camera, self._machine)
-        self._far = _far_sight(camera, self._device)
+        self._far = _far_sight(self.shown, self._device)
         return records
 
     def stop(self, at: Instant) -> list[Record]:
@@ -216,7 +297,23 @@ class CameraPipeline:
     def states(self) -> dict[str, str]:
         """Texts by name from which a new pipeline goes on; what hardly changes has a name of its own."""
         kept = {self.camera.name: self._scene.snapshot(), **self._guard.states()}
-        return kept | ({view_name(self.camera.name): self._view_text} if self._view_text else {})
+        if self._view_text:
+            kept[view_name(self.camera.name)] = self._view_text
+        if self._anchor_text or self._anchor.original is not None:
+            kept[anchor_name(self.camera.name)] = self._anchor_state()
+        return kept
+
+    def _anchor_state(self) -> str:
+        """The anchor as text, written anew only when it changed: it is long and hardly ever does."""
+        now = (self._anchor.original, self._anchor.standing.shift, self._anchor.standing.stopped)
+        if self._anchor_kept is None or any(a is not b and a != b for a, b in zip(now, self._anchor_kept, strict=True)):
+            self._anchor_kept, self._anchor_text = now, write_anchor(self._anchor, self._origin)
+        return self._anchor_text
+
+
+def anchor_name(camera: str) -> str:
+    """Under which name the view is kept that was drawn on."""
+    return f"{camera}/anchor"
 
 
 def view_name(camera: str) -> str:

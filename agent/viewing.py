@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from agent.records import Reason
 from agent.scene.values import CLEAR, AssetLook, Likeness, SecondLook, View
+from agent.vision.anchor import STAYED, Standing
 from agent.vision.assets import RegionLook
 from agent.vision.farsight import Glance
 from agent.vision.scuffle import Scuffle
@@ -34,6 +36,20 @@ def view_of(judgement: Judgement) -> View:
         cause=judgement.cause,
         share=judgement.share,
     )
+
+
+def anchored(view: View, standing: Standing) -> View:
+    """A view, with what is known of where the camera looks."""
+    if standing.news:
+        return View(("moved",), shift=standing.shift, settled="reanchored")
+    if standing.stopped and not view.blind:  # since before a restart, or it turned into another view
+        return View(("moved",), blind=True, cause="turned", share=1.0, shift=standing.shift)
+    return replace(view, shift=standing.shift)
+
+
+def accepted() -> View:
+    """A person said that what is drawn holds for what the camera shows now."""
+    return View(("moved",), shift=STAYED, settled="accepted")
 
 
 def likeness_of(scuffles: Sequence[Scuffle], shape: tuple[int, ...]) -> Likeness:

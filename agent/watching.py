@@ -7,12 +7,15 @@ holds one waiting frame, the newest), and a source, model or scene that fails on
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as TooLate
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from agent.changes import Changes
 from agent.clock import Clock
@@ -36,6 +39,9 @@ POLL_S: Final = 0.2
 of which its reader takes 0.4 s to be sure."""
 TILES: Final = 2
 """Tiles in one run of a model that takes several: a run must stay short, somebody may become due."""
+ASK_S: Final = 3.0
+"""How long somebody who asks for something waits for it: a turn of the loop takes less on any box that works."""
+MOST_ASKED: Final = 8
 _IDLE_S: Final = 0.004
 """Longest sleep while a frame may come: a fraction of what a detection takes."""
 
@@ -118,6 +124,9 @@ class Lane:
         return self.pipeline.camera.name
 
 
+Wish: TypeAlias = Callable[[Lane], tuple[str, list[Record]]]
+"""What may be asked of a camera's lane: it returns an answer, and the records it made."""
+
 _LINK_STATES: Final[dict[Phase, LinkState]] = {
     Phase.CONNECTING: "connecting",
     Phase.LIVE: "live",
@@ -160,6 +169,7 @@ class WatchLoop(threading.Thread):
         self._rested = False
         self._changes = Changes()
         self._stopping = threading.Event()
+        self._refuse_newest_wishes: queue.Queue[tuple[Lane, Wish, Future[str]]] = queue.Queue(MOST_ASKED)
 
     def run(self) -> None:
         """The thread's body."""
@@ -174,6 +184,23 @@ class WatchLoop(threading.Thread):
     def stop(self) -> None:
         """Ask the loop to end; what is open is closed and handed to the sink before the thread ends."""
         self._stopping.set()
+
+    def ask(self, camera: str, wish: Wish) -> str:
+        """Have something done to a camera between two pictures, from any other thread; waits until it is.
+
+        Raises:
+            KentonganError: There is no such camera, the wish was refused, or the loop is too busy.
+        """
+        lane = self._lanes.get(camera)
+        if lane is None:
+            raise KentonganError(f"{camera}: there is no such camera here, only {', '.join(sorted(self._lanes))}")
+        answer: Future[str] = Future()
+        try:
+            self._refuse_newest_wishes.put_nowait((lane, wish, answer))
+            return answer.result(ASK_S)
+        except (queue.Full, TooLate, CancelledError) as error:
+            answer.cancel()
+            raise KentonganError(f"{camera}: the agent is too busy to do this now; ask again") from error
 
     def achieved_fps(self, camera: str) -> float | None:
         """Detections a second that a camera got over the last seconds."""
@@ -213,6 +240,7 @@ class WatchLoop(threading.Thread):
         """One look at whoever is due; ``False`` when nobody was."""
         self._changes.do_next()
         now = self._clock.now()
+        self._grant()
         for lane in self._lanes.values():
             if self._share.wait_s((lane.name,), now.mono_s) == 0:
                 self._read(lane)
@@ -228,6 +256,19 @@ class WatchLoop(threading.Thread):
             return True
         self._rested = True
         return False
+
+    def _grant(self) -> None:
+        """Do what was asked for; what the asker no longer waits for is left."""
+        while not self._refuse_newest_wishes.empty():
+            lane, wish, answer = self._refuse_newest_wishes.get_nowait()
+            if not answer.set_running_or_notify_cancel():
+                continue
+            try:
+                told, records = wish(lane)
+                self._keep(lane, records, save=True)
+                answer.set_result(told)
+            except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+                answer.set_exception(error)
 
     def _read(self, lane: Lane) -> None:
         with self._contained(lane, "its source"):

@@ -112,6 +112,9 @@ class Tamper(RulePart):
     """
 
     enabled: Annotated[bool, Field(description="False leaves the view unjudged, its quality reasons too.")] = True
+    reanchor: Annotated[
+        bool, Field(description="After a small move of the camera, carry lines, zones and ground over to the new view.")
+    ] = True
     frozen: Annotated[bool, Field(description="Call a frozen picture tampering as well: a film may be played.")] = False
     unplugged: Annotated[bool, Field(description="Call a lost camera tampered with as well.")] = False
     unplugged_after_s: Annotated[Seconds, Field(description="How long it must be lost for that.")] = 10

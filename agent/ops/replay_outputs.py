@@ -71,7 +71,7 @@ class Annotator:
         """
         self._note(frame, seen)
         picture = frame.image.copy()
-        draw_geometry(picture, self._camera)
+        draw_geometry(picture, seen.camera or self._camera)
         draw_tracks(picture, seen.tracks)
         for where in dict.fromkeys(event.where for event in self._open_events.values()):
             reasons = [reason_of(event) for event in self._open_events.values() if event.where == where]

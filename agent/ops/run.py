@@ -75,6 +75,7 @@ def watch(app: App, notifier: Notifier, stopping: threading.Event) -> int:
             LOG.critical("stuck: %s; ending so that the service manager starts afresh", ", ".join(liveness.stuck))
             return STUCK
         notifier.watchdog()
+        app.wishes.hear()
         if (is_news := app.tell_updates()) or time.monotonic() >= health_due_s:
             health_due_s += 0 if is_news else app.config.health_s
             try:

@@ -86,13 +86,24 @@ class Episode:
             return []
         return [self.end(at, confidence=confidence)]
 
-    def end(self, at: Instant, *, confidence: float = 1.0, why: str | None = None) -> EventBody:
-        """End the open event at once; ``why`` where it is not that the condition is over."""
+    def end(
+        self,
+        at: Instant,
+        *,
+        confidence: float = 1.0,
+        why: str | None = None,
+        details: Mapping[str, Detail] | None = None,
+    ) -> EventBody:
+        """End the open event at once, with what was told last or with other details.
+
+        ``why`` says it where it is not that the condition is over.
+        """
         since_s = self._since_s if self._since_s is not None else at.utc_s
         lasted: dict[str, Detail] = {"lasted_s": round(max(0.0, at.utc_s - since_s), 3)}
         if why is not None:
             lasted["ended"] = why
-        event = self._event("end", since_s, self._told | lasted, "info", confidence)
+        last = self._told if details is None else dict(details)
+        event = self._event("end", since_s, last | lasted, "info", confidence)
         self._since_s = self._began = self._over_s = self._told_s = None
         self._told = {}
         return event

@@ -25,6 +25,7 @@ from agent.records import (
     ZoneBody,
 )
 from agent.scene.attest import Attest
+from agent.scene.carry import STAYED, Shift, carry, out_of_view
 from agent.scene.intervals import Closed, Timetable
 from agent.scene.ledger import Ledger
 from agent.scene.lines import Lines
@@ -50,6 +51,7 @@ class Scene:
         state: What an earlier :meth:`snapshot` gave; ``None`` for a camera seen for the first time.
         machine: An id of this start of the machine, within which times on a clock that isn't set can be compared.
         evidence: Clips are kept of this camera, and :meth:`attest` will be told of them.
+        shift: How the view lay, when the process before this one ended, beside the one that was drawn on.
 
     Raises:
         ConfigError: The camera's ground can't be a road, or a line names no known road type.
@@ -64,8 +66,10 @@ class Scene:
         state: str | None = None,
         machine: str = "",
         evidence: bool = False,
+        shift: Shift = STAYED,
     ) -> None:
         kept = _read(state)
+        self._device = device
         self._camera = camera
         self._model = model
         self._link = Link("connecting")
@@ -80,9 +84,8 @@ class Scene:
         self._attest = Attest(as_state(kept.get("evidence")), watched=evidence)
         tables = as_state(kept.get("intervals"))
         self._timetables = {length: Timetable(length, as_state(tables.get(str(length))), machine) for length in lengths}
-        setting = Setting(device, camera)
-        self._rules: dict[str, Rule] = build_rules(setting, as_state(kept.get("rules")))
-        self._fusion = Fusion(setting, as_state(kept.get("vandalism")))
+        self._rules: dict[str, Rule] = {}
+        self._lay(shift, as_state(kept.get("rules")), as_state(kept.get("vandalism")))
 
     def update(
         self,
@@ -157,12 +160,26 @@ class Scene:
             for key, total in rule.crossed().items()
         }
 
+    def _lay(self, shift: Shift, state: Mapping[str, Any], fused: Mapping[str, Any]) -> None:
+        """Begin all rules on what was drawn, carried over to how the view lies; they go on as after a restart."""
+        self._shift = shift
+        carried = carry(self._camera, shift)
+        self._outside = out_of_view(self._camera, carried)
+        setting = Setting(self._device, carried)
+        self._rules = build_rules(setting, state)
+        self._fusion = Fusion(setting, fused)
+        self._roster = Roster()
+
     def _look(self, link: Link, view: View | None) -> None:
         """Note what spoils the open intervals."""
         self._link = link
         self._was_live |= link.state == "live"
         if view is not None:
-            self._view = view
+            if view.shift is not None and view.shift != self._shift:
+                rules = {name: rule.state() for name, rule in self._rules.items()}
+                self._lay(view.shift, rules, self._fusion.state())
+            known = view.blind or self._outside is None
+            self._view = view if known else View(("moved",), blind=True, cause="turned", share=1.0)
         for reason in self._spoilers():
             for table in self._timetables.values():
                 table.note(reason)
@@ -202,6 +219,8 @@ class Scene:
             closer=closer,
             assets=assets,
         )
+        if self._view.settled:  # news only once
+            self._view = CLEAR
         bodies = self._ledger.orphans(at)
         for rule in self._rules.values():
             bodies.extend(rule.step(moment))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from agent.records import Body, Detail
+from agent.scene.carry import told
 from agent.scene.episode import Episode
 from agent.scene.roster import as_state
 from agent.scene.rule import Moment, Setting, State
@@ -46,6 +47,8 @@ class CameraTampered:
         """Start, update or end the event as view and link say."""
         if not self._wish.enabled:
             return []
+        if moment.view.settled:
+            return self._settle(moment)
         details = self._sign(moment)
         if details is None and moment.link.state != "live":
             return []  # nothing is known, so nothing is over
@@ -53,6 +56,19 @@ class CameraTampered:
             return []
         self._unsure = False
         return list(self._episode.feed(moment.at, details, severity="alarm"))
+
+    def _settle(self, moment: Moment) -> list[Body]:
+        """End the event of a view that is known again, and say how; a shift that nobody had noticed begins with it."""
+        view = moment.view
+        self._unsure = False
+        events: list[Body] = []
+        shift = {} if view.shift is None or view.settled == "accepted" else told(view.shift)
+        details: dict[str, Detail] = {"cause": "turned", **self._episode.details, "settled": view.settled, **shift}
+        if not self._episode.is_open and view.settled == "accepted":
+            return []
+        if not self._episode.is_open:
+            events.extend(self._episode.feed(moment.at, details, severity="warning"))
+        return [*events, self._episode.end(moment.at, details=details)]
 
     def _is_unsure(self, moment: Moment) -> bool:
         """Whether an event from before a restart may still go on, though nothing is seen of it yet."""

@@ -36,12 +36,17 @@ class View:
         cause: What was done to the camera, ``covered`` or ``turned`` for instance; empty when nobody did anything,
             as at nightfall.
         share: How much of the view that affects, 0 to 1.
+        shift: How the view lies beside the one that lines and zones were drawn on, as a homography row by row, from
+            that one to this, both relative to the picture; ``None`` says nothing new about it.
+        settled: A moved view is known again since just now: it was ``reanchored``, or ``accepted`` by a person.
     """
 
     reasons: tuple[Reason, ...] = ()
     blind: bool = False
     cause: str = ""
     share: float = 0.0
+    shift: tuple[float, float, float, float, float, float, float, float, float] | None = None
+    settled: Literal["", "reanchored", "accepted"] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,8 @@ STEP: Final = 6.0
 SLOW_S: Final = 120.0
 """The memory of the view follows what changes in it with this time constant."""
 ACCEPT_S: Final = 12 * 3600.0
-"""A view that stays changed for so long is the camera's new view."""
+"""A view that stays changed for so long is the camera's new view; not one that was turned away: its lines lie
+elsewhere, so somebody must say that they hold."""
 TEXTURE: Final = 1.2
 """A cell can be recognised when its remembered edges are this strong, grey levels per pixel, root mean square."""
 FEWEST_CELLS: Final = 10
@@ -141,6 +142,10 @@ class TamperJudge:
         memory.first = [view] * FIRST_LOOKS
         self._memory = memory
 
+    def forget(self) -> None:
+        """What is shown from now on is the view."""
+        self._memory, self._said, self._score_s = None, CLEAR, 0.0
+
     def view(self) -> Look | None:
         """The view as it is remembered, for keeping; ``None`` before enough was seen of it."""
         memory = self._memory
@@ -235,8 +240,8 @@ class TamperJudge:
             self._said, self._score_s, self._since_s = found, ENTER_S, now_s
         elif self._said.cause is not None and self._score_s <= 0:
             self._said = CLEAR
-        elif self._said.cause is not None and now_s - self._since_s > ACCEPT_S and look.contrast > FLAT:
-            self._memory, self._said, self._score_s = None, CLEAR, 0.0
+        elif self._said.cause not in {None, "turned"} and now_s - self._since_s > ACCEPT_S and look.contrast > FLAT:
+            self.forget()
         self._night_s = self._night_s + passed_s if found.night else 0.0
         night = self._night_s >= ENTER_S
         return Judgement(night=night) if self._said.cause is None else self._said

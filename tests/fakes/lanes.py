@@ -20,7 +20,7 @@ from agent.values import Frame, RoadUser
 from agent.video.source import CameraState, Phase
 from agent.vision.description import FamilyName, ModelDescription, ModelInput
 from agent.vision.detector import Detector
-from agent.watching import Lane
+from agent.watching import Lane, WatchLoop
 from tests.fakes.clock import ManualClock
 
 SIZE = (96, 160, 3)
@@ -134,3 +134,23 @@ class RememberingSink:
     def by_camera(self) -> Counter[str | None]:
         """How many records each camera made."""
         return Counter(record.camera for record in self.records)
+
+
+class Room:
+    """A loop over so many cameras with one model, wound by hand."""
+
+    def __init__(self, cameras: int, *, run_s: float = 0.0, batch: int | None = 1, detect_fps: float = 10.0) -> None:
+        self.clock = ManualClock()
+        self.engine = ToldEngine(self.clock, run_s)
+        detector = told_detector(self.engine, batch)
+        self.cameras = [FilmingCamera(f"camera-{n}", self.clock) for n in range(cameras)]
+        self.sink = RememberingSink()
+        self.times = StageTimes()
+        self.lanes = [lane_of(camera, detector, detect_fps=detect_fps, times=self.times) for camera in self.cameras]
+        self.loop = WatchLoop(self.lanes, self.sink, self.clock, self.times)
+
+    def run_for(self, seconds_s: float) -> None:
+        end_s = self.clock.now().mono_s + seconds_s
+        while self.clock.now().mono_s < end_s:
+            if not self.loop.turn():
+                self.clock.advance(0.01)

@@ -19,29 +19,9 @@ from agent.values import Frame
 from agent.video.source import Phase
 from agent.watching import POLL_S, Lane, WatchLoop
 from tests.fakes.clock import ManualClock
-from tests.fakes.lanes import FilmingCamera, RememberingSink, ToldEngine, lane_of, told_detector
+from tests.fakes.lanes import FilmingCamera, RememberingSink, Room, ToldEngine, lane_of, told_detector
 
 DAY_S = 86_400.0
-
-
-class Room:
-    """A loop over so many cameras with one model, wound by hand."""
-
-    def __init__(self, cameras: int, *, run_s: float = 0.0, batch: int | None = 1, detect_fps: float = 10.0) -> None:
-        self.clock = ManualClock()
-        self.engine = ToldEngine(self.clock, run_s)
-        detector = told_detector(self.engine, batch)
-        self.cameras = [FilmingCamera(f"camera-{n}", self.clock) for n in range(cameras)]
-        self.sink = RememberingSink()
-        self.times = StageTimes()
-        self.lanes = [lane_of(camera, detector, detect_fps=detect_fps, times=self.times) for camera in self.cameras]
-        self.loop = WatchLoop(self.lanes, self.sink, self.clock, self.times)
-
-    def run_for(self, seconds_s: float) -> None:
-        end_s = self.clock.now().mono_s + seconds_s
-        while self.clock.now().mono_s < end_s:
-            if not self.loop.turn():
-                self.clock.advance(0.01)
 
 
 def test_given_more_cameras_than_time_then_each_gets_the_same_share() -> None:

@@ -1,0 +1,327 @@
+"""A camera that is moved: counting stops, lines are carried over or wait for a person, and none of it is forgotten."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pytest
+
+from agent.clock import Instant
+from agent.config.schema import Camera
+from agent.errors import KentonganError
+from agent.mqtt.commands import Commands
+from agent.mqtt.messages import Command as Wanted
+from agent.mqtt.messages import encode
+from agent.pipeline import CameraPipeline, anchor_name
+from agent.records import CountBody, EventBody, Record
+from agent.scene.carry import STAYED
+from agent.values import Detections, Frame, Image
+from agent.video.source import Phase
+from agent.vision.anchor import apart
+from agent.wishes import ANSWER, WISH, Wishes
+from tests.fakes.clock import ManualClock
+from tests.fakes.lanes import Room
+from tests.fakes.records import MODEL
+from tests.fakes.streets import HEIGHT, WIDTH, moved, noisy, street, truth
+
+BOOT = "7d444840-9dc0-41d1-b245-5ffdce74fad2"
+COVERED = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+LINE = {"name": "near", "points": [[0.3, 0.6], [0.7, 0.6]], "interval_s": 10}
+
+
+class Pole:
+    """A camera on a pole, and the pipeline that watches it; a second is a picture."""
+
+    def __init__(
+        self, states: dict[str, str] | None = None, start_s: int = 0, machine: str = "one", **more: Any
+    ) -> None:
+        camera = Camera.model_validate({"name": "gate", "source": "x", "lines": [LINE], **more})
+        self.pipeline = CameraPipeline(camera, device="d", model=MODEL, state=states, machine=machine)
+        self.second = start_s
+        self.records: list[Record] = []
+
+    def show(self, picture: Image, seconds: int) -> list[Record]:
+        made: list[Record] = []
+        for _ in range(seconds):
+            self.second += 1
+            frame = Frame("gate", self.second, noisy(picture, self.second), self.at())
+            made += self.pipeline.see(frame, Detections.empty()).records
+        return made
+
+    def at(self) -> Instant:
+        return Instant(100.0 + self.second, 1.8e9 + self.second)
+
+    def line(self) -> Any:
+        return self.pipeline.shown.lines[0].points
+
+
+def tampered(records: Iterable[Record]) -> list[EventBody]:
+    bodies = [record.body for record in records]
+    return [body for body in bodies if isinstance(body, EventBody) and body.kind == "camera_tampered"]
+
+
+def intervals(records: Iterable[Record]) -> list[tuple[str, ...]]:
+    """The reasons of each interval in one direction that have to do with the view."""
+    bodies = [record.body for record in records]
+    counts = [body for body in bodies if isinstance(body, CountBody) and body.direction == "a_to_b"]
+    return [tuple(reason for reason in body.quality.reasons if reason == "moved") for body in counts]
+
+
+def test_given_a_knocked_camera_then_its_lines_are_carried_over_and_both_are_told() -> None:
+    pole = Pole()
+    assert not tampered(pole.show(street(), 20))
+    records = pole.show(moved(street(), right=0.08), 40)
+    start, end = tampered(records)
+    assert (start.phase, start.details["cause"]) == ("start", "turned")
+    assert (end.phase, end.event, end.details["settled"]) == ("end", start.event, "reanchored")
+    assert end.details["shift_x"] == pytest.approx(0.08, abs=0.003)
+    assert pole.line()[0] == pytest.approx((0.38, 0.6), abs=0.005)
+    reasons = intervals(records)
+    assert ("moved",) in reasons[:2]
+    assert reasons[2:] == [()] * len(reasons[2:])
+
+
+def test_given_a_camera_that_is_turned_back_then_the_lines_lie_as_they_were_drawn() -> None:
+    pole = Pole()
+    pole.show(street(), 20)
+    pole.show(moved(street(), right=0.1, turn_deg=3), 20)
+    assert pole.line() != ((0.3, 0.6), (0.7, 0.6))
+    pole.show(street(), 30)
+    assert pole.line() == ((0.3, 0.6), (0.7, 0.6))
+
+
+def test_given_a_camera_turned_away_then_nothing_is_counted_for_days_until_it_is_turned_back() -> None:
+    pole = Pole()
+    pole.show(street(), 20)
+    pole.show(street(8), 20)
+    pole.second += 2 * 86_400
+    records = pole.show(street(8), 30)
+    assert not tampered(records)
+    assert intervals(records)[1:] == [("moved",)] * len(intervals(records)[1:])
+    back = pole.show(street(), 40)
+    assert [body.phase for body in tampered(back)] == ["end"]
+    assert intervals(back)[-1] == ()
+
+
+def test_given_a_line_that_left_the_picture_then_counting_stays_stopped() -> None:
+    pole = Pole(lines=[{**LINE, "points": [[0.02, 0.6], [0.3, 0.6]]}])
+    pole.show(street(), 20)
+    records = pole.show(moved(street(), right=-0.1), 40)
+    assert [body.phase for body in tampered(records)] == ["start"]
+    assert intervals(records)[-1] == ("moved",)
+    assert intervals(pole.show(street(), 40))[-1] == ()
+
+
+def test_given_a_configuration_without_reanchoring_then_a_knocked_camera_stays_stopped() -> None:
+    pole = Pole(tamper={"reanchor": False})
+    pole.show(street(), 20)
+    records = pole.show(moved(street(), right=0.08), 40)
+    assert [body.phase for body in tampered(records)] == ["start"]
+    assert anchor_name("gate") not in pole.pipeline.states()
+    assert pole.line() == ((0.3, 0.6), (0.7, 0.6))
+
+
+def test_given_a_person_who_accepts_the_new_view_then_counting_goes_on_with_the_lines_as_drawn() -> None:
+    pole = Pole()
+    pole.show(street(), 20)
+    pole.show(street(8), 20)
+    was, records = pole.pipeline.accept_view(pole.at())
+    assert was == "turned"
+    (end,) = tampered(records)
+    assert (end.phase, end.details["settled"]) == ("end", "accepted")
+    after = pole.show(street(8), 40)
+    assert not tampered(after)
+    assert intervals(after)[-1] == ()
+    assert pole.line() == ((0.3, 0.6), (0.7, 0.6))
+
+
+def test_given_an_accepted_view_then_moves_are_measured_from_it() -> None:
+    pole = Pole()
+    pole.show(street(), 20)
+    pole.show(street(8), 20)
+    pole.pipeline.accept_view(pole.at())
+    pole.show(street(8), 20)
+    pole.show(moved(street(8), right=0.08), 20)
+    assert pole.line()[0] == pytest.approx((0.38, 0.6), abs=0.005)
+
+
+def test_given_a_wrong_shift_then_a_person_can_say_that_the_lines_hold_as_drawn() -> None:
+    pole = Pole()
+    pole.show(street(), 20)
+    pole.show(moved(street(), right=0.08), 20)
+    was, records = pole.pipeline.accept_view(pole.at())
+    assert (was, tampered(records)) == ("clear", [])
+    pole.show(moved(street(), right=0.08), 30)
+    assert pole.line() == ((0.3, 0.6), (0.7, 0.6))
+
+
+@pytest.mark.parametrize(("picture", "said"), [(COVERED, "covered"), (np.zeros_like(COVERED), "dark")])
+def test_given_a_picture_that_shows_nothing_then_it_is_not_accepted(picture: Image, said: str) -> None:
+    pole = Pole()
+    pole.show(street(), 20)
+    pole.show(picture, 12)
+    with pytest.raises(KentonganError, match=f"gate: its picture shows nothing now \\({said}\\)"):
+        pole.pipeline.accept_view(pole.at())
+
+
+def test_given_a_view_that_nobody_watches_then_there_is_nothing_to_accept() -> None:
+    with pytest.raises(KentonganError, match="its view is not watched"):
+        Pole(tamper={"enabled": False}).pipeline.accept_view(Pole().at())
+
+
+@pytest.mark.parametrize("away_s", [5, 3 * 3600])
+def test_given_a_restart_then_a_shift_stays_in_force_and_is_undone_when_the_camera_is_turned_back(away_s: int) -> None:
+    pole = Pole()
+    pole.show(street(), 20)
+    pole.show(moved(street(), right=0.08), 20)
+    again = Pole(pole.pipeline.states(), pole.second + away_s, "two")
+    assert again.line() == pole.line()
+    assert not tampered(again.show(moved(street(), right=0.08), 30))
+    again.show(street(), 30)
+    assert again.line() == ((0.3, 0.6), (0.7, 0.6))
+
+
+@pytest.mark.parametrize("away_s", [5, 3 * 3600])
+def test_given_a_restart_of_a_turned_camera_then_it_stays_stopped(away_s: int) -> None:
+    pole = Pole()
+    pole.show(street(), 20)
+    pole.show(street(8), 20)
+    again = Pole(pole.pipeline.states(), pole.second + away_s, "two")
+    records = again.show(street(8), 60)
+    assert all(body.phase == "update" for body in tampered(records))
+    assert intervals(records)[-2:] == [("moved",)] * 2
+
+
+def test_given_a_restart_right_after_a_view_was_accepted_then_it_is_still_accepted() -> None:
+    pole = Pole()
+    pole.show(street(), 20)
+    pole.show(street(8), 20)
+    pole.pipeline.accept_view(pole.at())
+    again = Pole(pole.pipeline.states(), pole.second + 5, "one")
+    records = again.show(street(8), 40)
+    assert not tampered(records)
+    assert intervals(records)[-1] == ()
+
+
+def test_given_lines_drawn_anew_then_a_shift_is_forgotten() -> None:
+    pole = Pole()
+    pole.show(street(), 20)
+    pole.show(moved(street(), right=0.08), 20)
+    drawn = Pole(pole.pipeline.states(), pole.second + 5, lines=[{**LINE, "points": [[0.38, 0.6], [0.78, 0.6]]}])
+    drawn.show(moved(street(), right=0.08), 30)
+    assert drawn.line() == ((0.38, 0.6), (0.78, 0.6))
+
+
+# What people ask for
+
+
+class Disk:
+    """Makes durable, or doesn't."""
+
+    ok = True
+
+    def flush(self, timeout_s: float) -> bool:
+        return self.ok
+
+
+class Desk:
+    """A room whose loop turns in a thread of its own while something is asked of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.room = Room(1)
+        self.room.run_for(3)
+        self.disk = Disk()
+        self.wishes = Wishes(lambda: self.room.loop, self.disk, self.room.clock, folder)
+        self.commands = Commands(self.wishes.orders(), device="pole-17", boot=BOOT, clock=ManualClock())
+
+    def __enter__(self) -> Self:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._turn)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(5)
+
+    def _turn(self) -> None:
+        while not self._over.wait(0.002):
+            self.room.loop.turn()
+
+    def order(self, **args: Any) -> tuple[bool, str | None, dict[str, Any]]:
+        reply = self.commands.answer(encode(Wanted(command="accept_view", args=args)))
+        assert reply is not None
+        return reply.ok, reply.error, dict(reply.result)
+
+
+def test_given_an_operator_who_accepts_a_view_over_the_broker_then_it_is_done_and_saved_before_the_answer(
+    tmp_path: Path,
+) -> None:
+    with Desk(tmp_path) as desk:
+        assert desk.order(camera="camera-0") == (True, None, {"camera": "camera-0", "was": "clear"})
+        assert desk.room.sink.states[-1][1]["camera-0/view"] == "null"
+
+
+@pytest.mark.parametrize(
+    ("args", "sign"),
+    [
+        ({"camera": "gate"}, "gate: there is no such camera here, only camera-0"),
+        ({}, "camera"),
+        ({"camera": "../etc"}, "camera"),
+        ({"camera": "camera-0", "lines": "all"}, "lines"),
+    ],
+)
+def test_given_a_command_that_fits_nothing_then_it_is_refused_in_a_sentence(
+    tmp_path: Path, args: dict[str, Any], sign: str
+) -> None:
+    ok, error, _ = Desk(tmp_path).order(**args)
+    assert not ok
+    assert error is not None
+    assert sign in error
+
+
+def test_given_a_camera_without_a_picture_then_its_view_is_not_accepted(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.room.cameras[0].phase = Phase.LOST
+    desk.room.run_for(3)
+    with desk:
+        assert desk.order(camera="camera-0")[1] == ("camera-0: it gives no picture now; accept its view when it does")
+
+
+def test_given_a_disk_that_fails_then_an_accepted_view_is_not_called_durable(tmp_path: Path) -> None:
+    with Desk(tmp_path) as desk:
+        desk.disk.ok = False
+        ok, error, _ = desk.order(camera="camera-0")
+    assert not ok
+    assert error is not None
+    assert "can't be written to the disk" in error
+
+
+def test_given_wishes_on_the_box_then_each_is_answered_beside_it(tmp_path: Path) -> None:
+    for camera in ("camera-0", "gate"):
+        (tmp_path / f"{WISH}{camera}").touch()
+    with Desk(tmp_path) as desk:
+        desk.wishes.hear()
+    answers = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert answers.keys() == {f"{WISH}camera-0{ANSWER}", f"{WISH}gate{ANSWER}"}
+    assert answers[f"{WISH}camera-0{ANSWER}"].startswith("ok: ")
+    assert "no such camera" in answers[f"{WISH}gate{ANSWER}"]
+
+
+def test_given_more_wishes_than_a_busy_loop_can_grant_then_the_newest_is_refused(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    late = [threading.Thread(target=lambda: desk.order(camera="camera-0"), daemon=True) for _ in range(8)]
+    for each in late:
+        each.start()
+    while not desk.room.loop._refuse_newest_wishes.full():
+        pass
+    assert desk.order(camera="camera-0")[1] == "camera-0: the agent is too busy to do this now; ask again"
+    desk.room.loop.turn()
+    for each in late:
+        each.join(5)
+    assert apart(desk.room.lanes[0].pipeline._anchor.standing.shift, STAYED) == 0
+    assert truth() == pytest.approx(STAYED)
