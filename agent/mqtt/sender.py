@@ -102,6 +102,7 @@ class Sender:
         self._connection: Connection
         self._lanes: Lanes | None = None  # none while it listens
         self._listen_until_s = 0.0
+        self._listen_for = 0
         self._sent: dict[int, tuple[int, float]] = {}  # by packet number: the row, 0 for a note, and when it left
 
     @property
@@ -125,6 +126,7 @@ class Sender:
     def listen(self) -> None:
         """Before anything is sent twice: a receiver answers ``online`` with what it has."""
         if self._is_application and self._store.pending(0, 1):
+            self._listen_for = self._store.last  # a busy receiver acknowledges what came earlier before it is through
             self._listen_until_s = time.monotonic() + self._timing.listen_s
         else:
             self._rewind()
@@ -239,10 +241,10 @@ class Sender:
         self._answered_s = time.monotonic()
         self._patience_s = self._timing.resend_s
         self._settler.done_through(seq)
-        if self._lanes is None:
-            self._listen_until_s = 0.0
-        else:
+        if self._lanes is not None:
             self._lanes.answered()
+        elif seq >= self._listen_for:
+            self._listen_until_s = 0.0
 
     def resend(self, first: int, last: int) -> bool:
         """Send these again; False when too many such wishes wait already."""

@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from agent.mqtt.connection import Timing
 from agent.receive import Receiver, ReceiveSettings, SqliteStore
 from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.tcp_proxy import FAULTS, Fault, TcpProxy, Toxic
@@ -64,11 +65,12 @@ class Outcome:
 class Victim:
     """One agent through all its lives."""
 
-    def __init__(self, folder: Path, device: str, port: int, delivery: str) -> None:
+    def __init__(self, folder: Path, device: str, port: int, delivery: str, resend_s: float = 2.0) -> None:
         self.folder = folder
         self.device = device
         self.port = port
         self.delivery = delivery
+        self.resend_s = resend_s
         self.durable = 0
         self._process: ForkServerProcess | None = None
         self._pipe: Connection | None = None
@@ -77,7 +79,7 @@ class Victim:
     def start(self, per_s: float) -> None:
         """Begin a life."""
         near, far = _FORK.Pipe(duplex=False)
-        orders = Orders(self.folder, self.device, self.port, self.delivery, per_s)
+        orders = Orders(self.folder, self.device, self.port, self.delivery, per_s, self.resend_s)
         self._process = _FORK.Process(target=live, args=(orders, far), daemon=True)
         self._process.start()
         far.close()
@@ -182,7 +184,10 @@ def kill_agents(
     """Kill agents under load at random moments, again and again."""
     began_s = time.monotonic()
     with Mosquitto(folder / "broker", BROKER_LINES) as broker, centre(folder, broker.port) as store:
-        victims = [Victim(folder / f"v{n}", f"pole-{n}", broker.port, "application") for n in range(at_once)]
+        # With the patience of a real box: a receiver that is starved for two seconds is no reason to send all again.
+        victims = [
+            Victim(folder / f"v{n}", f"pole-{n}", broker.port, "application", Timing().resend_s) for n in range(at_once)
+        ]
         lives = [lifetimes(seed, victim.device, life_s) for victim in victims]
         ends = [0.0] * at_once
         done = 0

@@ -24,9 +24,7 @@ from agent.records import CountBody, Record
 from tests.fakes.records import count_record
 
 COMMIT_S = 0.01
-TIMING = Timing(
-    connect_s=3, acknowledge_s=5, backoff_s=0.05, backoff_max_s=0.5, healthy_s=2, resend_s=2, drain_s=5, listen_s=1
-)
+TIMING = Timing(connect_s=3, acknowledge_s=5, backoff_s=0.05, backoff_max_s=0.5, healthy_s=2, drain_s=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,7 @@ class Orders:
         port: Of the broker, or of a proxy before it.
         delivery: When a record is done.
         per_s: Records a second; 0 only delivers what is left, and ends by itself when nothing is.
+        resend_s: How long it waits for a receiver's word before it sends again.
     """
 
     folder: Path
@@ -46,6 +45,7 @@ class Orders:
     port: int
     delivery: str
     per_s: float
+    resend_s: float = 2.0
 
 
 def live(orders: Orders, durable: Connection) -> None:
@@ -63,7 +63,7 @@ def live(orders: Orders, durable: Connection) -> None:
         store=outbox,
         settler=writer,
         clock=clock,
-        timing=TIMING,
+        timing=replace(TIMING, resend_s=orders.resend_s),
         jitter=random.Random(boot),
     )
     writer.on_commit(link.wake)
