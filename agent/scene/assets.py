@@ -33,6 +33,8 @@ SEEN: Final = 0.5
 BACK: Final = 0.5
 """It looks as it did when less than this share of the least change is left."""
 LEAVE_S: Final = 5.0
+MORE: Final = 0.1
+"""An open event is told again when so much more or less of the region has changed."""
 WHOLE_S: Final = 5.0
 """A change settles in parts; so long after the first it is whole enough to be given a name."""
 UPDATE_S: Final = 15.0
@@ -152,7 +154,9 @@ class _Region:
         if change != "removed" or told["change"] == "removed":  # a name is kept, but for the gravest
             change, certain = cast("Change", told["change"]), bool(told["certain"])
         details = dict(told) | self._details(look, change, certain)
-        details["near"] = told["near"]
+        grew = abs(float(cast("float", details["share"])) - float(cast("float", told["share"]))) >= MORE
+        if change == told["change"] and not grew:
+            details = dict(told)  # what flickers at its edges is no news
         return list(self._episode.feed(at, details, severity=SEVERITY[change], confidence=_confidence(certain)))
 
     def _onset(self, at: Instant, look: AssetLook) -> Instant:

@@ -133,6 +133,15 @@ def test_given_more_is_found_gone_later_then_the_event_says_removed_and_keeps_it
     assert all(body.details["change"] == "removed" for body in street.see(PAINTED, 20))
 
 
+def test_given_edges_that_flicker_then_the_event_is_not_told_again_and_with_much_more_it_is() -> None:
+    street = Street("wall")
+    street.see(PAINTED, 10)
+    for number in range(40):
+        assert street.see(replace(PAINTED, settled=0.28 + 0.04 * (number % 2), place=(0.5 + number / 900, 0.5))) == []
+    (update,) = street.see(replace(PAINTED, settled=0.6), 20)
+    assert (update.phase, update.details["share"]) == ("update", 0.6)
+
+
 def test_given_a_restart_then_the_event_goes_on_and_ends_only_when_it_is_known_to_be_over() -> None:
     street = Street()
     (start,) = street.see(TAKEN, 10)
