@@ -39,6 +39,7 @@ from agent.vision.tracker import Tracker
 
 VIEW_SAVED_S: Final = 300.0
 """How often the memory of the view is saved."""
+_DOUBTS: Final[Mapping[str, Doubt]] = {"": "", "turned": "turned", "covered": "covered"}
 _NO_VIEW: Final = "null"
 _SHOWS_NOTHING: Final = frozenset({"covered", "blinded", "dark", "night"})
 
@@ -154,7 +155,7 @@ class CameraPipeline:
         view = view_of(judgement)
         if not self.camera.tamper.reanchor:
             return view
-        doubt: Doubt = "turned" if judgement.cause == "turned" else "hidden" if self._seen_as else ""
+        doubt = _DOUBTS.get(self._seen_as, "hidden")
         standing = self._anchor.look(image, now_s, doubt)
         if standing.news:
             judge.forget()

@@ -134,6 +134,12 @@ def run(shots: list[Image], change: Callable[[Image], Image], matrix: Any | None
     return Result(stopped_s, carried_s, off, apart(shift, STAYED) <= NOTICED, valid.get(end, False))
 
 
+def _warped(picture: Image, matrix: Any) -> Image:
+    """What was not in the picture before shows something too: a mirror of what was."""
+    size = (picture.shape[1], picture.shape[0])
+    return cv2.warpPerspective(picture, matrix, size, borderMode=cv2.BORDER_REFLECT_101).astype(np.uint8)
+
+
 def main() -> None:
     clips = [(Path(name), pictures(Path(name))) for name in sys.argv[1:]]
     print("| clip | move | told after s | carried over after s | line off by | moved back | valid again |")
@@ -142,7 +148,7 @@ def main() -> None:
         height, width = shots[0].shape[:2]
         for name, move in {**MOVES, **AWAY}.items():
             matrix = move(width, height)
-            warp = lambda picture, m=matrix: cv2.warpPerspective(picture, m, (picture.shape[1], picture.shape[0]))  # noqa: E731
+            warp = lambda picture, m=matrix: _warped(picture, m)  # noqa: E731
             _print(path, name, run(shots, warp, matrix if name in MOVES else None))
         others = clips[(number + 1) % len(clips)][1]
         other = cv2.resize(others[0], (width, height))

@@ -7,15 +7,18 @@ the broker and the update server are asked too; with --plot a picture shows what
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import cv2
 
 from agent.config.document import parse, read_text
+from agent.config.fault import FaultyConfigError
 from agent.config.load import load_config
 from agent.config.schema import Camera, Config, Secrets
 from agent.config.secrets import load_secrets
+from agent.config.understood import understood
 from agent.errors import ConfigError, KentonganError
 from agent.ops.check_geometry import USUAL_SIZE, check_geometry, errors_of
 from agent.ops.check_live import check_broker, grab, is_remote, judge_probe, probe_cameras, recording
@@ -23,6 +26,7 @@ from agent.ops.check_site import check_site
 from agent.ops.check_update import check_update_server
 from agent.ops.draw import blank, draw_geometry, draw_panel
 from agent.ops.findings import Finding, Level
+from agent.ops.framing import framed
 from agent.values import Image
 from agent.video.probe import Probe
 
@@ -74,7 +78,12 @@ def run_check(path: Path, *, live: bool = False, plot: Path | None = None) -> in
         ConfigError: The loader refuses the file; the message lists its faults.
         KentonganError: The picture can't be written.
     """
-    config = load_config(path)
+    try:
+        config = load_config(path)
+    except FaultyConfigError as error:
+        if plot is not None:
+            _draw_refused(path, error, plot, live=live)
+        raise
     document = parse(read_text(path), str(path))
     findings = check(config, file=path, live=live)
     for finding in findings:
@@ -87,7 +96,20 @@ def run_check(path: Path, *, live: bool = False, plot: Path | None = None) -> in
     return ConfigError.exit_code if errors else 0
 
 
-def draw_config(config: Config, findings: list[Finding], png: Path, *, live: bool = False) -> list[Path]:
+def _draw_refused(path: Path, error: FaultyConfigError, plot: Path, *, live: bool) -> None:
+    """Draw what can be understood of a refused configuration, with its faults."""
+    config = understood(read_text(path), str(path), folder=path.absolute().parent)
+    if config is None:
+        print(f"nothing is drawn: no camera of {path} can be understood")
+        return
+    faults = [f"error: {fault.wrong}" for fault in error.faults]
+    for written in draw_config(config, [], plot, live=live, faults=faults):
+        print(f"drawn, without what is wrong: {written}")
+
+
+def draw_config(
+    config: Config, findings: list[Finding], png: Path, *, live: bool = False, faults: Sequence[str] = ()
+) -> list[Path]:
     """Draw every camera's lines, zones and calibration on one of its frames, or on a blank picture.
 
     Args:
@@ -95,6 +117,7 @@ def draw_config(config: Config, findings: list[Finding], png: Path, *, live: boo
         findings: Those about a camera are written onto its picture.
         png: The picture's name; with several cameras each camera's name is added to it.
         live: Ask cameras for a frame; otherwise only recordings give one.
+        faults: What the configuration was refused for; written onto every picture.
 
     Returns:
         The pictures written.
@@ -108,8 +131,9 @@ def draw_config(config: Config, findings: list[Finding], png: Path, *, live: boo
         picture = grab(camera, secrets) if _may_ask(camera, live=live) else None
         if picture is None:
             picture = blank(*(camera.frame_size or USUAL_SIZE))
-        draw_geometry(picture, camera)
-        own = [f"{f.level}: {f.wrong}" for f in findings if f.path[:2] == ("cameras", number)]
+        picture, drawn = framed(picture, camera)
+        draw_geometry(picture, drawn)
+        own = [*faults] + [f"{f.level}: {f.wrong}" for f in findings if f.path[:2] == ("cameras", number)]
         draw_panel(picture, [f"{config.device} / {camera.name}", *own[:_PANEL_ROWS]])
         path = png if len(config.cameras) == 1 else png.with_name(f"{png.stem}-{camera.name}{png.suffix}")
         _write(path, picture)

@@ -28,6 +28,7 @@ ZONE: Final[Colour] = (255, 160, 40)
 PROTECTED: Final[Colour] = (210, 60, 230)
 ALARM: Final[Colour] = (40, 40, 255)
 GROUND: Final[Colour] = (200, 200, 200)
+WRONG: Final[Colour] = (60, 60, 255)
 PAPER: Final[Colour] = (64, 64, 64)
 _WHITE: Final[Colour] = (255, 255, 255)
 _CLASS_COLOURS: Final[dict[RoadUser, Colour]] = {
@@ -208,12 +209,23 @@ def _draw_ground(pen: _Pen, setting: Setting) -> None:
         ground = fit_ground(places / size, metres)
     except (ConfigError, np.linalg.LinAlgError):
         ground = None
-    if ground is not None:
+    if ground is None:  # in the order they are listed: a slip of two, or a line, is seen at once
+        pen.outline(places, WRONG, pen.thick, closed=True)
+    else:
         for path in _grid(ground, metres):
             pen.outline(path * size, GROUND, 1, closed=False)
-    for where, (x_m, y_m) in zip(places, metres, strict=True):
-        pen.dot(where, GROUND)
-        pen.text(f"{x_m:g}, {y_m:g} m", where, GROUND, small=True)
+        _draw_horizon(pen, ground.horizon() * size)
+    colour = WRONG if ground is None else GROUND
+    for number, (where, (x_m, y_m)) in enumerate(zip(places, metres, strict=True), 1):
+        pen.dot(where, colour)
+        pen.text(f"{number}: {x_m:g}, {y_m:g} m", where + np.array([2.0, -2.0]) * pen.thick, colour, small=True)
+
+
+def _draw_horizon(pen: _Pen, ends: Array) -> None:
+    """Where the calibrated road ends, if that is in the picture."""
+    if np.isfinite(ends).all() and ends[:, 1].max() >= 0 and ends[:, 1].min() <= pen.size[1]:
+        pen.line(ends[0], ends[1], WRONG, 1)
+        pen.text("horizon: no road above", ends[0], WRONG, small=True)
 
 
 def _grid(ground: Ground, metres: Array) -> Iterable[Array]:

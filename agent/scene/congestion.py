@@ -8,12 +8,11 @@ from typing import Any, Final
 import numpy as np
 
 from agent.config.rules import Congestion as Settings
-from agent.config.schema import Zone
 from agent.records import Body, Detail, Severity
-from agent.scene.episode import Episode
 from agent.scene.places import Places, vehicles
-from agent.scene.roster import Sight, as_state
+from agent.scene.roster import Sight
 from agent.scene.rule import Moment, Setting, State
+from agent.scene.zone_episodes import Watched, ZoneEpisodes
 
 SOFTER: Final = 1.2
 """Once congested, a zone is congested up to so much more speed: levels don't flap at their edge."""
@@ -30,33 +29,22 @@ class Congestion:
 
     def __init__(self, setting: Setting, places: Places, state: Mapping[str, Any]) -> None:
         self._places = places
-        self._zones: list[tuple[int, Zone, Settings, Episode]] = []
+        self._zones = ZoneEpisodes[Settings](setting, "congestion", lambda rules: rules.congestion, state)
         self._jammed: dict[str, bool] = {}
-        for index, zone in enumerate(setting.camera.zones):
-            wish = zone.rules.congestion
-            if wish is not None:
-                episode = Episode(
-                    setting,
-                    "congestion",
-                    zone.name,
-                    enter_s=wish.enter_s,
-                    leave_s=wish.leave_s,
-                    state=as_state(state.get(zone.name)),
-                )
-                self._zones.append((index, zone, wish, episode))
 
     def state(self) -> State:
         """The open events by zone."""
-        return {zone.name: episode.state() for _, zone, _, episode in self._zones if episode.is_open}
+        return self._zones.state()
 
     def step(self, moment: Moment) -> list[Body]:
         """Start, update and end congestion."""
-        if moment.sight is None or not self._zones:
+        if moment.sight is None:
             return []
-        return [event for each in self._zones for event in self._see(moment.sight, *each)]
+        return [event for each in self._zones for event in self._see(moment.sight, each)]
 
-    def _see(self, sight: Sight, index: int, zone: Zone, wish: Settings, episode: Episode) -> list[Body]:
-        here = self._places.inside(sight)[:, index] & vehicles(sight)
+    def _see(self, sight: Sight, each: Watched[Settings]) -> list[Body]:
+        wish, episode = each.wish, each.episode
+        here = self._places.inside(sight)[:, each.index] & vehicles(sight)
         speeds = self._places.kmh(sight)[here]
         known = speeds[np.isfinite(speeds)]
         count = int(here.sum())
@@ -65,8 +53,8 @@ class Congestion:
         if not slow:
             return list(episode.feed(sight.at, None))
         median = float(np.median(known))
-        jam = median < wish.jam_kmh * (SOFTER if self._jammed.get(zone.name) else 1.0)
-        self._jammed[zone.name] = jam
+        jam = median < wish.jam_kmh * (SOFTER if self._jammed.get(each.zone.name) else 1.0)
+        self._jammed[each.zone.name] = jam
         details: dict[str, Detail] = {"level": "jam" if jam else "slow", "vehicles": count}
         if self._places.pace is not None:
             details["speed_kmh"] = round(median)

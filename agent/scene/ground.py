@@ -60,6 +60,13 @@ class Ground:
         relative: Array = across[..., :2] / across[..., 2:]
         return relative
 
+    def horizon(self) -> Array:
+        """Where the road ends at the left and at the right edge of the picture, shape (2, 2); nan if nowhere."""
+        by_x, by_y, rest = self._homography[2]
+        if abs(by_y) < geometry.TINY:
+            return np.full((2, 2), np.nan)
+        return np.array([(x, (self._least - rest - by_x * x) / by_y) for x in (0.0, 1.0)])
+
     def below_horizon(self, relative: Array) -> Mask:
         """Which points of the picture lie on the road, shape (n,)."""
         depth = relative @ self._homography[2, :2] + self._homography[2, 2]

@@ -1,8 +1,9 @@
 """Passenger car units: what a vehicle of each class counts for on each type of road.
 
 The factors are those of the Indonesian highway capacity manual MKJI 1997 (Direktorat Jenderal Bina Marga): tables
-A-3:1 and A-3:2 of chapter 5 for urban roads, chapters 2 and 3 for junctions. Who works by its successor, PKJI 2023,
-compares them with the tables there and puts what differs into the configuration, which comes first.
+A-3:1 and A-3:2 of chapter 5 for urban roads, chapters 2 and 3 for junctions. docs/traffic-numbers.md says which of them
+were compared with what. Who works by its successor, PKJI 2023, compares them with the tables there and puts what
+differs into the configuration, which comes first.
 """
 
 from __future__ import annotations

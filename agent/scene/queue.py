@@ -11,13 +11,12 @@ from typing import Any, Final
 import numpy as np
 
 from agent.config.rules import Queue as Settings
-from agent.config.schema import Zone
 from agent.records import Body, Detail
-from agent.scene.episode import Episode
 from agent.scene.geometry import Array
 from agent.scene.places import Places, vehicles
-from agent.scene.roster import Sight, as_state
+from agent.scene.roster import Sight
 from agent.scene.rule import Moment, Setting, State
+from agent.scene.zone_episodes import Watched, ZoneEpisodes
 
 VEHICLE_M: Final = 4.5
 """The last vehicle's own length, added to the distance between the first place and the last."""
@@ -34,35 +33,21 @@ class Queue:
 
     def __init__(self, setting: Setting, places: Places, state: Mapping[str, Any]) -> None:
         self._places = places
-        self._zones: list[tuple[int, Zone, Settings, Episode]] = []
-        for index, zone in enumerate(setting.camera.zones):
-            wish = zone.rules.queue
-            if wish is not None:
-                episode = Episode(
-                    setting,
-                    "queue",
-                    zone.name,
-                    enter_s=wish.enter_s,
-                    leave_s=wish.leave_s,
-                    update_s=wish.update_s,
-                    state=as_state(state.get(zone.name)),
-                )
-                self._zones.append((index, zone, wish, episode))
+        self._zones = ZoneEpisodes[Settings](setting, "queue", lambda rules: rules.queue, state)
 
     def state(self) -> State:
         """The open events by zone."""
-        return {zone.name: episode.state() for _, zone, _, episode in self._zones if episode.is_open}
+        return self._zones.state()
 
     def step(self, moment: Moment) -> list[Body]:
         """Start, update and end queues."""
-        if moment.sight is None or not self._zones:
+        if moment.sight is None:
             return []
-        return [
-            event for index, _, wish, episode in self._zones for event in self._see(moment.sight, index, wish, episode)
-        ]
+        return [event for each in self._zones for event in self._see(moment.sight, each)]
 
-    def _see(self, sight: Sight, index: int, wish: Settings, episode: Episode) -> list[Body]:
-        here = self._places.inside(sight)[:, index] & vehicles(sight)
+    def _see(self, sight: Sight, each: Watched[Settings]) -> list[Body]:
+        wish, episode = each.wish, each.episode
+        here = self._places.inside(sight)[:, each.index] & vehicles(sight)
         standing = (here & (self._places.kmh(sight) < wish.standing_kmh)).nonzero()[0]
         count, metres = self._longest(sight.feet[standing], wish.gap_m)
         if count < wish.vehicles:

@@ -1,7 +1,7 @@
 """Level of service, A (free) to F (broken down), from density.
 
 Thresholds of the Highway Capacity Manual 2000: for vehicles exhibit 23-2 (passenger cars per kilometre and lane), for
-people on foot exhibit 18-3 (square metres per person).
+people on foot exhibit 18-3 (square metres per person). docs/traffic-numbers.md says with what they were compared.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from agent.values import Image
 Codes: TypeAlias = NDArray[np.uint8]
 Places: TypeAlias = NDArray[np.float32]
 Matrix: TypeAlias = NDArray[np.float64]
-Doubt: TypeAlias = Literal["", "turned", "hidden"]
+Doubt: TypeAlias = Literal["", "turned", "covered", "hidden"]
 
 WIDTH_PX: Final = 640
 """Width at which corners are looked for."""
@@ -44,6 +44,8 @@ LEAST_SHARE: Final = 0.4
 """… and this share of those recognised …"""
 LEAST_CELLS: Final = 10
 """… in so many cells of the picture."""
+UNCOVERED: Final = 0.6
+"""A view that seems covered is not when corners agree in this share of the cells that had any."""
 MOST_SHIFT: Final = 0.2
 """The middle of the picture may move by so much of its size, …"""
 MOST_CORNER: Final = 0.3
@@ -130,8 +132,14 @@ def find_corners(grey: Image) -> Corners:
     return Corners(where[kept], codes[kept], width / height)
 
 
-def measure(original: Corners, now: Corners) -> Numbers | None:
-    """How the view of now lies beside the original one; ``None`` where that is not certain, or too far."""
+def measure(original: Corners, now: Corners, least_share: float = 0.0) -> Numbers | None:
+    """How the view of now lies beside the original one; ``None`` where that is not certain, or too far.
+
+    Args:
+        original: Of the view that was drawn on.
+        now: Of the view of now.
+        least_share: Corners must agree in this share of the original's cells, beside :data:`LEAST_CELLS`.
+    """
     if min(len(original), len(now)) < FEWEST or abs(original.aspect / now.aspect - 1) > 0.02:
         return None
     unit = np.array([WIDTH_PX, WIDTH_PX / original.aspect])
@@ -145,7 +153,8 @@ def measure(original: Corners, now: Corners) -> Numbers | None:
         return None
     agreeing = agree.ravel().astype(bool)
     cells = np.unique(_cells(original.where[pairs[agreeing, 0]]))
-    if agreeing.sum() < max(LEAST_AGREE, LEAST_SHARE * len(pairs)) or len(cells) < LEAST_CELLS:
+    least_cells = max(LEAST_CELLS, least_share * len(np.unique(_cells(original.where))))
+    if agreeing.sum() < max(LEAST_AGREE, LEAST_SHARE * len(pairs)) or len(cells) < least_cells:
         return None
     to_unit = np.diag([*(1 / unit), 1.0])
     matrix = to_unit @ found @ np.linalg.inv(to_unit)
@@ -183,7 +192,8 @@ class Anchor:
         Args:
             image: What is seen.
             now_s: Monotonic seconds.
-            doubt: What is thought of the view otherwise: ``turned`` to look elsewhere; ``hidden`` for whatever else.
+            doubt: What is thought of the view otherwise: ``turned`` to look elsewhere; ``covered``, which a view with
+                new things in it may seem to be and corners may disprove; ``hidden`` for whatever else.
         """
         known = self.standing
         turned = doubt == "turned" and self.original is not None
@@ -192,12 +202,13 @@ class Anchor:
             self._running = []
         elif self.original is None:
             self._learn(image, clear=not doubt)
-        elif self._is_due(now_s):
-            self._measure(find_corners(small_grey(image)), self.original)
+        elif self._is_due(now_s, often=self.standing.stopped or doubt == "covered" or bool(self._running)):
+            now = find_corners(small_grey(image))
+            found = measure(self.original, now, UNCOVERED if doubt == "covered" else 0.0)
+            self._follow(found, doubtful=self.standing.stopped or doubt == "covered")
         return self.standing
 
-    def _is_due(self, now_s: float) -> bool:
-        often = self.standing.stopped or bool(self._running)
+    def _is_due(self, now_s: float, *, often: bool) -> bool:
         wait_s = OFTEN_S if often else SELDOM_S
         if self._last_s is not None and 0 <= now_s - self._last_s < wait_s * 0.9:
             return False
@@ -212,12 +223,10 @@ class Anchor:
             self.original = find_corners(np.median(self._first, axis=0).astype(np.uint8))
             self._first = []
 
-    def _measure(self, now: Corners, original: Corners) -> None:
-        found = measure(original, now)
-        news = self.standing.stopped or found is None or apart(found, self.standing.shift) > NOTICED
+    def _follow(self, found: Numbers | None, *, doubtful: bool) -> None:
         if found is None:  # somebody stood before it, perhaps: what was measured stays measured
             return
-        if not news:
+        if not doubtful and apart(found, self.standing.shift) <= NOTICED:
             self._running = []
             return
         if self._running and apart(found, self._running[-1]) > AGREE:

@@ -120,6 +120,14 @@ def test_given_a_covered_view_then_nothing_is_learnt_or_measured_of_it() -> None
     assert look(anchor, moved(street(), right=0.08), range(20, 30), "hidden")[-1] == Standing(STAYED)
 
 
+def test_given_a_view_that_seems_covered_and_is_not_then_corners_disprove_it() -> None:
+    anchor = watched()
+    assert sum(each.news for each in look(anchor, street(), range(20, 24), "covered")) == 1
+    painted = street()
+    painted[:, : WIDTH * 2 // 3] = 90
+    assert not any(each.news for each in look(anchor, painted, range(30, 40), "covered"))
+
+
 def test_given_another_resolution_while_learning_then_it_begins_again() -> None:
     anchor = Anchor()
     look(anchor, street(), range(5))
