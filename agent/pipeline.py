@@ -68,6 +68,9 @@ class CameraPipeline:
         machine: An id of this start of the machine, for times on a clock that isn't set.
         evidence: Clips are kept of this camera, and :meth:`attest` will be told of them.
 
+    Attributes:
+        shown: The configuration with everything that was drawn where it is seen now.
+
     Raises:
         ModelError: Aggression is watched for, and its model is missing or refused.
     """
@@ -112,6 +115,7 @@ class CameraPipeline:
             evidence=evidence,
             shift=self._anchor.standing.shift,
         )
+        self.shown = carry(camera, self._anchor.standing.shift)
         self._guard = Guard(self.shown, kept, self._origin)
         self._seen_as: Cause | Literal["", "night"] = ""
         self._far = _far_sight(self.shown, device)
@@ -160,16 +164,12 @@ class CameraPipeline:
         if standing.news:
             judge.forget()
             self._seen_as, self._view_text, self._view_due_s = "", _NO_VIEW, float("-inf")
+            self.shown = carry(self.camera, standing.shift)
             self._far = _far_sight(self.shown, self._device)
             self._guard.begin_anew(self.shown, self._origin)
         if standing.stopped and not doubt:
             self._seen_as = "turned"
         return anchored(view, standing)
-
-    @property
-    def shown(self) -> Camera:
-        """The camera's configuration with what was drawn where it is seen now."""
-        return carry(self.camera, self._anchor.standing.shift)
 
     def accept_view(self, at: Instant) -> tuple[str, list[Record]]:
         """Take what the camera shows as the view that lines and zones were drawn on.
@@ -198,8 +198,9 @@ class CameraPipeline:
         self._anchor.forget()
         self._seen_as, self._anchor_text = "", _NO_VIEW
         self._view_text, self._view_due_s = _NO_VIEW, float("-inf")
-        self._far = _far_sight(self.camera, self._device)
-        self._guard.begin_anew(self.camera, self._origin)
+        self.shown = self.camera
+        self._far = _far_sight(self.shown, self._device)
+        self._guard.begin_anew(self.shown, self._origin)
 
     def _keep_view(self, judge: TamperJudge, at: Instant) -> None:
         """Now and then write down how the view is remembered: it hardly changes, and a disk wears."""
@@ -275,6 +276,7 @@ class CameraPipeline:
         if (origin := Origin.of(camera, self._machine)) != self._origin:
             self._origin = origin
             self._begin_anew()
+        self.shown = carry(camera, self._anchor.standing.shift)
         self._scene = Scene(
             camera,
             device=self._device,

@@ -61,7 +61,7 @@ NOTICED: Final = 0.025
 NOTHING: Final = 0.005
 """A shift smaller than this is none."""
 OFTEN_S: Final = 1.0
-SELDOM_S: Final = 10.0
+SELDOM_S: Final = 30.0
 """How often is measured while the view is in doubt, and while it is not."""
 
 Numbers: TypeAlias = tuple[float, float, float, float, float, float, float, float, float]

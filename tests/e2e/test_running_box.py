@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.agent_process import AgentProcess, await_true, stored_kinds, stored_records
+from tests.fakes.agent_process import AgentProcess, await_true, stored_kinds, stored_records, stored_state
 from tests.fakes.bright_street import TRAFFIC, Square, write_bright_clip, write_bright_model
+from tests.fakes.command import command
 from tests.fakes.mosquitto import Mosquitto, free_port
 from tests.fakes.rtsp_server import RtspServer, why_unavailable
 from tests.fakes.schema import assert_all_valid
 from tests.fakes.subscriber import Heard, Subscriber
 
+BOX = "kentongan/v1/pole-17"
 RECORDS = ("count", "zone", "event", "gap")
 NOTICE_FROZEN_S, USE_AGAIN_S, STOP_S = 5.0, 10.0, 5.0
 SLACK_S = 6.0  # for a test machine that does other work
@@ -268,3 +270,26 @@ def test_told_to_stop_while_a_camera_hangs_the_box_still_ends_in_time_and_well(s
 
 def _states(heard: list[Heard]) -> list[str]:
     return [one.plain["cameras"]["gate"]["state"] for one in heard if one.leaf == "health"]
+
+
+def test_a_view_accepted_over_the_broker_and_on_the_box_is_durable_before_the_answer_and_over_a_power_cut(
+    site: Site,
+) -> None:
+    site.add_clip("gate", LONG_TRAFFIC, 60)
+    with site.broker, Subscriber(site.broker.port) as subscriber:
+        with site.run() as box:
+            subscriber.wait_for(lambda heard: bool(records(heard)), 40)
+            subscriber.say(f"{BOX}/command", {"v": 1, "command": "accept_view", "id": "1", "args": {"camera": "door"}})
+            subscriber.say(f"{BOX}/command", {"v": 1, "command": "accept_view", "id": "2", "args": {"camera": "gate"}})
+            subscriber.wait_for(lambda _: len(subscriber.heard("reply")) == 2, 10)
+            box.kill()
+        refused, granted = (one.plain for one in subscriber.heard("reply"))
+        assert refused["error"] == "door: there is no such camera here, only gate"
+        assert granted["result"] == {"camera": "gate", "was": "clear"}
+        assert "camera gate: its view was accepted as it is" in box.log
+        assert stored_state(site.state)["gate/view"] == "null"
+        with site.run() as box:
+            box.await_log("watching 1 cameras")
+            told = command("accept-view", str(site.config), "gate", "--wait", "20")
+            assert told.out.startswith("gate: ok: ")
+            assert box.stop()[0] == 0

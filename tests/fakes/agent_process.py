@@ -127,6 +127,15 @@ def stored_records(state_dir: Path) -> list[dict[str, Any]]:
         outbox.close()
 
 
+def stored_state(state_dir: Path) -> dict[str, str]:
+    """The named states that the outbox of a box that does not run holds."""
+    outbox = Outbox(state_dir / "outbox.db", boot=str(uuid4()), clock=ManualClock())
+    try:
+        return outbox.load_state()
+    finally:
+        outbox.close()
+
+
 def stored_kinds(state_dir: Path) -> list[str]:
     """The kinds of the records that the outbox of a running box holds."""
     with contextlib.closing(sqlite3.connect(state_dir / "outbox.db", timeout=5)) as db:

@@ -107,7 +107,7 @@ def test_given_a_second_move_then_it_is_measured_from_the_first_view_and_a_retur
 def test_given_a_view_that_creeps_unnoticed_then_it_is_followed_when_it_has_gone_far_enough() -> None:
     anchor = watched()
     assert not any(each.news for each in look(anchor, moved(street(), right=0.02), range(20, 60)))
-    assert sum(each.news for each in look(anchor, moved(street(), right=0.04), range(60, 100))) == 1
+    assert sum(each.news for each in look(anchor, moved(street(), right=0.04), range(60, 120))) == 1
     assert apart(anchor.standing.shift, truth(right=0.04)) < 0.005
 
 
