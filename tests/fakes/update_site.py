@@ -52,7 +52,7 @@ QUICK: dict[str, Any] = {
     "shadow_period_s": 0.1,
     "shadow_frames": 20,
     "watch_s": 60,
-    "broker_s": 2,
+    "broker_s": 3,
 }
 
 
