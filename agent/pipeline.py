@@ -6,6 +6,7 @@ never reads a camera, runs a model, or touches a disk.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -14,7 +15,7 @@ import numpy as np
 
 from agent.clock import Instant
 from agent.config.schema import Camera
-from agent.errors import KentonganError
+from agent.errors import KentonganError, ModelError
 from agent.guarding import Guard
 from agent.ops.assets import AGGRESSION_MODEL, shipped
 from agent.records import Direction, ModelRef, Record
@@ -37,6 +38,7 @@ from agent.vision.scuffle import ScuffleWatch
 from agent.vision.tampering import Cause, Judgement, TamperJudge
 from agent.vision.tracker import Tracker
 
+LOG: Final = logging.getLogger("kentongan.pipeline")
 VIEW_SAVED_S: Final = 300.0
 """How often the memory of the view is saved."""
 _DOUBTS: Final[Mapping[str, Doubt]] = {"": "", "turned": "turned", "covered": "covered"}
@@ -70,9 +72,7 @@ class CameraPipeline:
 
     Attributes:
         shown: The configuration with everything that was drawn where it is seen now.
-
-    Raises:
-        ModelError: Aggression is watched for, and its model is missing or refused.
+        aggression_trouble: Why aggression is not watched for though it is wished; counting goes on.
     """
 
     def __init__(
@@ -91,9 +91,8 @@ class CameraPipeline:
         self._model = model
         self._tracker = Tracker()
         self._judge = TamperJudge() if camera.tamper.enabled else None
-        self._scuffles = None
-        if camera.aggression is not None:
-            self._scuffles = ScuffleWatch(AggressionModel(shipped(AGGRESSION_MODEL)))
+        self.aggression_trouble = ""
+        self._scuffles = self._open_scuffles()
         kept = state or {}
         self._origin = Origin.of(camera, machine)
         self._last_view = CLEAR
@@ -130,7 +129,7 @@ class CameraPipeline:
         with self._times.measure("scene"):
             view = self._view(frame, tracks)
             self._last_view = view or self._last_view
-            fight = self._fight(frame, tracks)
+            fight = self._fight(frame, detections, tracks)
             assets = self._guard.look(frame, tracks, self._last_view)
             closer = None
             if self._far is not None:
@@ -210,11 +209,23 @@ class CameraPipeline:
             self._view_due_s = at.mono_s + VIEW_SAVED_S
             self._view_text = write_view(view, at, self._origin)
 
-    def _fight(self, frame: Frame, tracks: Tracks) -> Likeness | None:
+    def _open_scuffles(self) -> ScuffleWatch | None:
+        """The watch for aggression, where it is wished and its model is good: a refused one must not end counting."""
+        wish = self.camera.aggression
+        if wish is None:
+            return None
+        try:
+            return ScuffleWatch(AggressionModel(wish.model or shipped(AGGRESSION_MODEL)))
+        except ModelError as error:
+            self.aggression_trouble = f"aggression is not watched for: {error}"
+            LOG.error("camera %s: %s", self.camera.name, self.aggression_trouble)  # noqa: TRY400 - it says it all
+            return None
+
+    def _fight(self, frame: Frame, seen: Detections, tracks: Tracks) -> Likeness | None:
         """How much people look like fighting; ``None`` where that is not watched for."""
         if self._scuffles is None:
             return None
-        return likeness_of(self._scuffles.look(frame.image, tracks, frame.at.mono_s), frame.image.shape[:2])
+        return likeness_of(self._scuffles.look(frame.image, seen, tracks, frame.at.mono_s), frame.image.shape[:2])
 
     @property
     def wants_tiles(self) -> bool:

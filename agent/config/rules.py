@@ -9,6 +9,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from agent.config.files import File
+
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Kmh = Annotated[float, Field(gt=0, le=200)]
 HOURS: Final = r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$"
@@ -124,10 +126,11 @@ class Aggression(RulePart):
     """People who seem to attack each other. The model card says how often it is wrong: let a person look."""
 
     likeness: Annotated[
-        float, Field(gt=0.5, lt=1, description="So much it must look like a fight, 0 to 1, averaged over two seconds.")
+        float, Field(gt=0.5, lt=1, description="So much it must look like a fight, 0 to 1, averaged over a second.")
     ] = 0.8
-    enter_s: Annotated[Seconds, Field(description="… for so long.")] = 3
+    enter_s: Annotated[Seconds, Field(description="… for so long, beyond the 1.5 s of a first clip.")] = 0.3
     leave_s: Seconds = 5
+    model: Annotated[File | None, Field(description="Another clip model than the one that ships.")] = None
 
 
 class Loitering(RulePart):

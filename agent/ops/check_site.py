@@ -17,12 +17,13 @@ from agent.config.schema import Camera, Config, Line, Model, Zone
 from agent.config.secrets import load_secrets
 from agent.errors import ConfigError, ModelError, SourceError
 from agent.mqtt.credentials import plaintext_warning, tls_context
-from agent.ops.assets import default_model
+from agent.ops.assets import AGGRESSION_MODEL, default_model, shipped
 from agent.ops.check_evidence import check_evidence
 from agent.ops.check_update import check_update
 from agent.ops.findings import Finding, Level
 from agent.scene.scene import Scene
 from agent.video.address import Kind, parse_address
+from agent.vision.aggression import AggressionModel
 from agent.vision.describe import ForeignModel
 from agent.vision.description import ModelDescription
 from agent.vision.model_file import read_model
@@ -161,6 +162,11 @@ def _camera(camera: Camera, number: int, model: ModelDescription | None) -> Iter
     if model is not None:
         yield from _classes(camera, path, model)
     yield from _scene(camera, path)
+    if camera.aggression is not None:
+        try:
+            AggressionModel(camera.aggression.model or shipped(AGGRESSION_MODEL))
+        except ModelError as error:
+            yield Finding(Level.ERROR, (*path, "aggression"), *_split(error))
 
 
 def _source(camera: Camera, path: Path) -> Iterator[Finding]:

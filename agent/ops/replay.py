@@ -143,13 +143,15 @@ def _start(text: str) -> float:
 def camera_of(args: argparse.Namespace) -> Camera:
     """The camera whose lines and zones are used: a configured one, or one made of the arguments.
 
+    The latter is watched for everything that needs no drawing, aggression too.
+
     Raises:
         ConfigError: There is no such camera, or a line can't be read.
     """
     lines = [_line(text, args.interval) for text in args.line]
     if args.config is None:
         chosen = lines or [_line(text, args.interval) for text in _DEFAULT_LINES]
-        return _camera({"name": "replay", "source": str(args.video), "lines": chosen})
+        return _camera({"name": "replay", "source": str(args.video), "lines": chosen, "aggression": {}})
     cameras = {camera.name: camera for camera in load_config(args.config).cameras}
     name = args.camera or next(iter(cameras))
     if name not in cameras:

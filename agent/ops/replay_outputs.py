@@ -55,6 +55,7 @@ class Annotator:
         self._writer: cv2.VideoWriter | None = None
         self._events: list[tuple[float, str]] = []
         self._open_events: dict[str, EventBody] = {}
+        self._marks: list[tuple[tuple[float, float], str]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -77,6 +78,8 @@ class Annotator:
             reasons = [reason_of(event) for event in self._open_events.values() if event.where == where]
             draw_alarm(picture, self._camera, where, reasons)
         shown = [text for at_s, text in self._events if frame.at.mono_s - at_s < _EVENT_SHOWN_S]
+        for place, _ in self._marks:
+            _draw_mark(picture, place)
         draw_panel(picture, [*self._counts(crossed), *shown[-_EVENTS_SHOWN:]])
         self._open(picture).write(picture)
 
@@ -94,7 +97,10 @@ class Annotator:
                     self._open_events.pop(body.event, None)
                 elif body.kind in SECURITY:
                     self._open_events[body.event] = body
-                self._events.append((frame.at.mono_s, f"{body.kind} {body.phase} {body.where or ''}".strip()))
+                self._events += [(frame.at.mono_s, line) for line in event_lines(body)]
+                self._marks = [mark for mark in self._marks if mark[1] != body.event]
+                if body.phase != "end" and (place := _place(body)) is not None:
+                    self._marks.append((place, body.event))
 
     def _open(self, picture: Image) -> cv2.VideoWriter:
         if self._writer is None:
@@ -123,6 +129,33 @@ def reason_of(event: EventBody) -> str:
 
 def _listed(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def event_lines(body: EventBody) -> list[str]:
+    """What a person reads of an event: its kind and phase, and where it gives them its reasons."""
+    lines = [f"{body.kind} {body.phase} {body.where or ''}".strip()]
+    if body.phase == "end" or "why" not in body.details:
+        return lines
+    known = {key: value for key, value in body.details.items() if isinstance(value, int | float | str) and key != "why"}
+    lines[0] += "".join(f", {key} {value}" for key, value in known.items())
+    if isinstance(tracks := body.details.get("tracks"), list) and tracks:
+        lines[0] += ", tracks " + " ".join(str(track) for track in tracks)
+    return [*lines, f"why: {body.details['why']}"]
+
+
+def _place(body: EventBody) -> tuple[float, float] | None:
+    """Where in the picture an event says it happens, relative to it."""
+    place = body.details.get("place")
+    if not isinstance(place, dict):
+        return None
+    x, y = place.get("x"), place.get("y")
+    return (float(x), float(y)) if isinstance(x, int | float) and isinstance(y, int | float) else None
+
+
+def _draw_mark(picture: Image, place: tuple[float, float]) -> None:
+    height, width = picture.shape[:2]
+    centre = (round(place[0] * width), round(place[1] * height))
+    cv2.circle(picture, centre, max(12, height // 6), (0, 0, 255), max(1, height // 240), cv2.LINE_AA)
 
 
 def count_table(camera: Camera, records: Sequence[Record], title: str) -> Table:

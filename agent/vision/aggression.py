@@ -1,13 +1,13 @@
-"""Says how likely a short clip shows people attacking each other: the clip model, and the clip it is given.
+"""Says how likely a short clip shows people attacking each other: the clip model.
 
-The clip is 16 small grey pictures, a tenth of a second apart, of one place. The model sees only how they move. It
-never decides: one clip proves nothing, and whoever asks must want it to persist.
+It is given maps of how 16 small grey pictures move, and sees nothing else. It never decides: one clip proves nothing,
+and whoever asks must want it to persist.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,12 +16,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from agent.errors import ModelError
-from agent.values import Image
-from agent.vision.motion import FPS, FRAMES, NUMBERS, motion, small
+from agent.vision.motion import CELLS, FRAMES, MAPS
 
 MOST_BYTES: Final = 3_000_000
-LATE_S: Final = 1.5 / FPS
-"""Pictures further apart than this are no clip; it begins again."""
 
 
 class AggressionModel:
@@ -29,12 +26,17 @@ class AggressionModel:
 
     Args:
         path: The ONNX file.
+        member: Ask only this one of the networks that the file is the mean of; ``None`` asks all.
+
+    Attributes:
+        sha256: Of its bytes.
+        facts: What the file says of itself: measured accuracy, and which network never saw which clip.
 
     Raises:
-        ModelError: It can't be read or loaded, is too large, or takes something else.
+        ModelError: It can't be read or loaded, is too large, or takes or gives something else.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, member: int | None = None) -> None:
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -49,43 +51,27 @@ class AggressionModel:
             self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime raises types of its own that it does not export
             raise ModelError(f"{path}: the clip model can't be loaded: {error}") from error
-        shape = self._session.get_inputs()[0].shape
-        if list(shape[1:]) != [FRAMES - 1, NUMBERS]:
-            wanted = f"{FRAMES - 1} steps of {NUMBERS} numbers"
-            raise ModelError(f"{path}: the clip model takes {shape[1:]}, not {wanted}; give one trained by this recipe")
+        self._input = self._session.get_inputs()[0]
+        wanted = [MAPS, FRAMES - 1, CELLS, CELLS]
+        if list(self._input.shape[1:]) != wanted:
+            raise ModelError(
+                f"{path}: the clip model takes {self._input.shape[1:]}, not {wanted}: maps, steps in {FRAMES} "
+                "pictures, rows, columns; give one trained by models/train/aggression"
+            )
+        self._member = member
+        self._output = "fight" if member is None else "members"
+        if self._output not in {each.name for each in self._session.get_outputs()}:
+            raise ModelError(f"{path}: the clip model gives no {self._output!r}; give one trained by this recipe")
+        described = self._session.get_modelmeta().custom_metadata_map
+        self.facts: dict[str, Any] = {
+            key: json.loads(text) for key, text in described.items() if key in {"accuracy", "held_out"}
+        }
 
-    def score(self, rows: NDArray[np.float32]) -> float:
+    def score(self, maps: NDArray[np.float32]) -> float:
         """The likeness of a clip to a fight, 0 to 1.
 
         Args:
-            rows: float32, shape (15, 32), of :func:`agent.vision.motion.motion`.
+            maps: float32, shape (5, 15, 24, 24), of :func:`agent.vision.motion.motion`.
         """
-        name = self._session.get_inputs()[0].name
-        output: Any = self._session.run(None, {name: rows[np.newaxis]})[0]
-        return float(output[0, 0])
-
-
-class Clip:
-    """The last 16 pictures of one place, and what they show together."""
-
-    def __init__(self) -> None:
-        self._pictures: deque[NDArray[np.uint8]] = deque(maxlen=FRAMES)
-        self._last_s: float | None = None
-
-    def add(self, part: Image, now_s: float) -> bool:
-        """Take in the place's part of a picture, uint8, BGR, any size.
-
-        Returns:
-            Whether 16 pictures in a row are there now. Pictures that come too soon are left out.
-        """
-        if self._last_s is not None and now_s - self._last_s < 0.75 / FPS and now_s >= self._last_s:
-            return False
-        if self._last_s is not None and not 0 <= now_s - self._last_s <= LATE_S:
-            self._pictures.clear()
-        self._last_s = now_s
-        self._pictures.append(small(part))
-        return len(self._pictures) == FRAMES
-
-    def rows(self) -> NDArray[np.float32]:
-        """Their motion, float32, shape (15, 32)."""
-        return motion(list(self._pictures))
+        output: Any = self._session.run([self._output], {self._input.name: maps[np.newaxis]})[0]
+        return float(output[0, self._member or 0])

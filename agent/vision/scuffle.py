@@ -1,35 +1,42 @@
 """Looks for people attacking each other: clips of places where persons are close together, judged over seconds.
 
-The clip model runs on a crop around each of at most two groups and nowhere else, so that it costs nothing on an empty
-street. One clip proves nothing: the likeness must stay high for seconds, and is taken back when it falls. Pure but for
-the model.
+Pictures are kept, small and grey, only while persons are close to each other or to a watched region: an empty street
+costs nothing. Each clip is cut around its group, so the crop follows the people and never moves within a clip. One clip
+proves nothing: likeness is averaged, and whoever asks must want it to last. Pure but for the model.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Final
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, cast
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from agent.values import Floats, Image, Ints, RoadUser, Tracks
-from agent.vision.aggression import AggressionModel, Clip
+from agent.values import Detections, Floats, Image, Ints, RoadUser, Tracks
+from agent.vision.closeness import Gathering, gatherings
+from agent.vision.motion import FPS, FRAMES, Grey, motion, small
 
-CLOSE: Final = 0.35
-"""Persons are close when the gap between their boxes is no more than this share of their mean height."""
 LEAST_HEIGHT_PX: Final = 32
-"""Smaller persons are too small to judge."""
-WALKS: Final = 0.5
-"""Who moves on by more than this share of the own height each second walks past, and is left out."""
+"""Smaller persons, in the kept picture, are too small to judge."""
+WIDEST_PX: Final = 640
+"""Pictures are kept no wider than this: sixteen of them are 4 MB."""
+MOST_PERSONS: Final = 32
+"""Of more persons in a picture only the surest are looked at: a square of them is computed."""
 MOST_GROUPS: Final = 2
-MARGIN: Final = 1.3
-"""A crop's side, in sides of the group."""
 AWAY_S: Final = 1.5
-"""A place is forgotten when nobody was close together there for so long."""
-EVERY: Final = 4
-"""Once a clip is full it is judged again after so many pictures."""
-MEMORY_S: Final = 2.0
+"""Nothing is kept any more when nobody was close to anybody for so long; and a place is forgotten."""
+EVERY_S: Final = 0.4
+"""A group is judged so often; twice as often where it looked like a fight."""
+SUSPICIOUS: Final = 0.5
+MEMORY_S: Final = 1.0
 """Likeness is averaged over about so long."""
+HOLE_S: Final = 0.25
+"""Pictures further apart are no clip; it begins again."""
+CLIP_S: Final = (FRAMES - 1) / FPS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +44,7 @@ class Scuffle:
     """One place where it looks like a fight.
 
     Attributes:
-        likeness: 0 to 1, averaged over seconds.
+        likeness: 0 to 1, averaged over a second.
         box: Left, top, right, bottom in pixels.
         tracks: Who is there, by track id.
     """
@@ -47,17 +54,30 @@ class Scuffle:
     tracks: tuple[int, ...]
 
 
+class ClipJudge(Protocol):
+    """What judges a clip: :class:`agent.vision.aggression.AggressionModel`."""
+
+    def score(self, maps: NDArray[np.float32]) -> float:
+        """The likeness of a clip, as :func:`agent.vision.motion.motion` describes it, to a fight: 0 to 1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shot:
+    """One kept picture, and where persons are in it, in its own pixels."""
+
+    at_s: float
+    grey: Grey
+    persons: Floats
+
+
 @dataclass(slots=True, eq=False)
 class _Place:
-    """A square that is filmed: fixed while its group stays in it, so that the crop itself doesn't move."""
+    """Where a group was judged."""
 
-    square: Floats
-    seen_s: float
-    tracks: tuple[int, ...]
-    clip: Clip = field(default_factory=Clip)
-    likeness: float = 0.0
-    pictures: int = 0
-    judged_s: float | None = None
+    square: tuple[int, int, int, int]
+    likeness: float
+    judged_s: float
 
 
 class ScuffleWatch:
@@ -65,78 +85,95 @@ class ScuffleWatch:
 
     Args:
         model: What judges a clip.
+        regions: Left, top, right, bottom, relative to the picture: things that are protected. There one person alone
+            is reason enough to look.
     """
 
-    def __init__(self, model: AggressionModel) -> None:
+    def __init__(self, model: ClipJudge, regions: Sequence[tuple[float, float, float, float]] = ()) -> None:
         self._model = model
+        self._regions = regions
+        self._shots: deque[_Shot] = deque(maxlen=2 * FRAMES)
         self._places: list[_Place] = []
+        self._close_s: float | None = None
+        self._due_s = float("-inf")
 
-    def look(self, image: Image, tracks: Tracks, now_s: float) -> list[Scuffle]:
-        """Take in one picture with its tracks, and say where it has looked like a fight lately, likest first."""
-        height, width = image.shape[:2]
-        for box, ids in _groups(tracks):
-            self._visit(box, ids, now_s, (width, height))
-        self._places = [place for place in self._places if now_s - place.seen_s <= AWAY_S]
-        for place in self._places:
-            self._film(place, image, now_s)
-        found = [
-            Scuffle(round(p.likeness, 3), tuple(float(v) for v in p.square), p.tracks)  # type: ignore[arg-type]
-            for p in self._places
-            if p.judged_s is not None
-        ]
+    def look(self, image: Image, seen: Detections, tracks: Tracks, now_s: float) -> list[Scuffle]:
+        """Take in one picture, and say where it has looked like a fight lately, likest first."""
+        if self._shots and not 0 <= now_s - self._shots[-1].at_s <= HOLE_S:
+            self._forget()
+        scale = min(1.0, WIDEST_PX / image.shape[1])
+        persons = persons_of(seen, scale)
+        size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+        if gatherings([persons] * 2, size, self._in_pixels(size)):
+            self._close_s = now_s
+        if self._close_s is None or not 0 <= now_s - self._close_s <= AWAY_S:
+            self._forget()
+            return []
+        if not self._shots or now_s - self._shots[-1].at_s >= 0.75 / FPS:
+            self._shots.append(_Shot(now_s, _kept(image, size), persons))
+            self._judge(now_s, size)
+        found = [self._told(place, tracks, scale) for place in self._places]
         return sorted(found, key=lambda each: -each.likeness)
 
-    def _visit(self, box: Floats, ids: tuple[int, ...], now_s: float, size: tuple[int, int]) -> None:
-        """Find the place a group is in, or make one."""
-        centre = (box[:2] + box[2:]) / 2
-        for place in self._places:
-            side = place.square[2] - place.square[0]
-            inside = (centre >= place.square[:2]).all() and (centre <= place.square[2:]).all()
-            if inside and 0.4 * side < (box[2:] - box[:2]).max() * MARGIN < 1.6 * side:
-                place.seen_s, place.tracks = now_s, ids
-                return
-        if len(self._places) < MOST_GROUPS:
-            half = max(LEAST_HEIGHT_PX, float((box[2:] - box[:2]).max())) * MARGIN / 2
-            square = np.concatenate([np.maximum(centre - half, 0), np.minimum(centre + half, size)])
-            self._places.append(_Place(square.astype(np.float32), now_s, ids))
+    def _forget(self) -> None:
+        self._shots.clear()
+        self._places.clear()
+        self._close_s = None
+        self._due_s = float("-inf")
 
-    def _film(self, place: _Place, image: Image, now_s: float) -> None:
-        left, top, right, bottom = place.square.astype(int)
-        part = image[top : max(bottom, top + 1), left : max(right, left + 1)]
-        if not place.clip.add(part, now_s):
+    def _in_pixels(self, size: tuple[int, int]) -> list[tuple[float, ...]]:
+        return [tuple(value * size[at % 2] for at, value in enumerate(region)) for region in self._regions]
+
+    def _judge(self, now_s: float, size: tuple[int, int]) -> None:
+        """Judge the largest groups of the last clip, when that is due and the clip is whole."""
+        if now_s < self._due_s or now_s - self._shots[0].at_s < CLIP_S - 0.5 / FPS:
             return
-        place.pictures += 1
-        if (place.pictures - 1) % EVERY:
+        times = np.array([shot.at_s for shot in self._shots])
+        wanted = now_s - CLIP_S + np.arange(FRAMES) / FPS
+        clip = [self._shots[int(np.abs(times - at_s).argmin())] for at_s in wanted]
+        groups = gatherings([shot.persons for shot in clip], size, self._in_pixels(size))
+        for group in groups[:MOST_GROUPS]:
+            self._visit(group, clip, now_s)
+        self._places = [place for place in self._places if now_s - place.judged_s <= AWAY_S]
+        hot = any(place.likeness >= SUSPICIOUS for place in self._places)
+        self._due_s = now_s + (EVERY_S / 2 if hot else EVERY_S) - 0.25 / FPS
+
+    def _visit(self, group: Gathering, clip: Sequence[_Shot], now_s: float) -> None:
+        left, top, right, bottom = group.square
+        if right - left < 2 or bottom - top < 2:
             return
-        likeness = self._model.score(place.clip.rows())
-        passed_s = 0.0 if place.judged_s is None else now_s - place.judged_s
-        share = 1.0 if place.judged_s is None else min(1.0, passed_s / MEMORY_S)
+        likeness = self._model.score(motion([small(shot.grey[top:bottom, left:right]) for shot in clip]))
+        place = next((each for each in self._places if _same(each.square, group.square)), None)
+        if place is None:
+            self._places.append(_Place(group.square, likeness, now_s))
+            return
+        share = min(1.0, (now_s - place.judged_s) / MEMORY_S)
         place.likeness += share * (likeness - place.likeness)
-        place.judged_s = now_s
+        place.square, place.judged_s = group.square, now_s
+
+    def _told(self, place: _Place, tracks: Tracks, scale: float) -> Scuffle:
+        left, top, right, bottom = (value / scale for value in place.square)
+        x, y = (tracks.boxes[:, 0] + tracks.boxes[:, 2]) / 2, (tracks.boxes[:, 1] + tracks.boxes[:, 3]) / 2
+        there = (tracks.classes == RoadUser.PERSON) & (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
+        ids: Ints = tracks.ids[there]
+        return Scuffle(round(place.likeness, 3), (left, top, right, bottom), tuple(int(one) for one in ids))
 
 
-def _groups(tracks: Tracks) -> list[tuple[Floats, tuple[int, ...]]]:
-    """Persons close to each other: the box around them and their ids, the largest group first."""
-    heights = tracks.boxes[:, 3] - tracks.boxes[:, 1]
-    stays = np.hypot(*tracks.velocities.T) <= WALKS * heights
-    judged = (tracks.classes == RoadUser.PERSON) & (heights >= LEAST_HEIGHT_PX) & tracks.observed & stays
-    rows: Ints = judged.nonzero()[0]
-    boxes, heights = tracks.boxes[rows], heights[rows]
-    gap_x = np.maximum(boxes[:, None, 0], boxes[None, :, 0]) - np.minimum(boxes[:, None, 2], boxes[None, :, 2])
-    gap_y = np.maximum(boxes[:, None, 1], boxes[None, :, 1]) - np.minimum(boxes[:, None, 3], boxes[None, :, 3])
-    mean = (heights[:, None] + heights[None]) / 2
-    alike = np.minimum(heights[:, None], heights[None]) > 0.5 * mean
-    close = (np.maximum(gap_x, 0) <= CLOSE * mean) & (gap_y <= -0.3 * mean) & alike
-    groups, left = [], set(range(len(rows)))
-    while left:
-        group, fresh = set(), {left.pop()}
-        while fresh:
-            one = fresh.pop()
-            group.add(one)
-            fresh |= {int(other) for other in close[one].nonzero()[0]} & left
-            left -= fresh
-        if len(group) > 1:
-            mine = np.array(sorted(group))
-            box = np.concatenate([boxes[mine, :2].min(axis=0), boxes[mine, 2:].max(axis=0)])
-            groups.append((box, tuple(int(i) for i in tracks.ids[rows[mine]])))
-    return sorted(groups, key=lambda each: -len(each[1]))
+def persons_of(seen: Detections, scale: float = 1.0) -> Floats:
+    """Boxes of persons that are large enough, weak ones too, float32, shape (n, 4), in a picture scaled by so much."""
+    boxes = seen.boxes[seen.classes == RoadUser.PERSON] * np.float32(scale)
+    large: Floats = boxes[boxes[:, 3] - boxes[:, 1] >= LEAST_HEIGHT_PX]
+    return large[:MOST_PERSONS]
+
+
+def _kept(image: Image, size: tuple[int, int]) -> Grey:
+    same = image.shape[:2] == size[::-1]
+    scaled = image if same else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return cast("Grey", cv2.cvtColor(scaled, cv2.COLOR_BGR2GRAY))
+
+
+def _same(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+    """Whether two squares show one place: the middle of each lies in the other."""
+    return all(
+        a[at] <= (b[at] + b[at + 2]) / 2 <= a[at + 2] for a, b in ((one, other), (other, one)) for at in range(2)
+    )

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.security import aggression, cost, crowd, far_crowd, protected, tampering
+from tests.security import aggression, cost, crowd, far_crowd, lookalikes, protected, tampering
 from tests.security.section import Measure, Section
 
 MEASURES: Final[Mapping[str, Measure]] = {
     "tampering": tampering.measure,
     "protected": protected.measure,
+    "lookalikes": lookalikes.measure,
     "crowd": crowd.measure,
     "far_crowd": far_crowd.measure,
     "aggression": aggression.measure,

@@ -10,7 +10,9 @@ from typing import Final, TypeAlias
 import cv2
 import numpy as np
 
+from agent.config.schema import Camera
 from agent.values import Image
+from agent.video.stillness import Stillness
 from agent.vision.look import Look, take_look
 from agent.vision.tampering import TamperJudge
 from tests.security import charts
@@ -20,6 +22,7 @@ from tests.security.section import Figure, Picture, Section
 MOMENTS: Final = 20
 FOUND_S: Final = 10.0
 LOOK_S: Final = 0.5
+IDENTICAL_S: Final = float(Camera.model_fields["identical_s"].default)
 LONG_S: Final = 70.0
 """Shorter clips are looped to this length."""
 Strength: TypeAlias = tuple[float, float, float]
@@ -65,6 +68,8 @@ ATTACKS: Final[Mapping[str, Attack]] = {
     "blacked": blacked,
     "blinded": blinded,
 }
+KINDS: Final = (*ATTACKS, "frozen")
+"""What is simulated; a frozen picture is told by the watch that every camera has."""
 
 
 def measure(bench: Bench) -> Section:
@@ -76,12 +81,12 @@ def measure(bench: Bench) -> Section:
     charts.bars(
         bench.out / "tampering.png",
         "Attacks on the camera found within ten seconds",
-        list(ATTACKS),
-        {clip: [row[kind] / moments for kind in ATTACKS] for clip, row in found.items()},
+        list(KINDS),
+        {clip: [row[kind] / moments for kind in KINDS] for clip, row in found.items()},
         floor=0.95,
     )
-    head = ("clip", *ATTACKS, "false, untouched")
-    rows = ((clip, *(f"{row[kind]}/{moments}" for kind in ATTACKS), str(false[clip])) for clip, row in found.items())
+    head = ("clip", *KINDS, "false, untouched")
+    rows = ((clip, *(f"{row[kind]}/{moments}" for kind in KINDS), str(false[clip])) for clip, row in found.items())
     return Section(
         "Attacks on the camera",
         (
@@ -95,24 +100,34 @@ def measure(bench: Bench) -> Section:
     )
 
 
-def _pictures(path: Path) -> list[Image]:
+def clip_pictures(path: Path) -> list[Image]:
     pictures = [picture for _, picture in frames(path, LOOK_S)]
     return pictures * max(1, int(np.ceil(LONG_S / LOOK_S / len(pictures))))
 
 
 def _false_alarms(path: Path) -> int:
     judge = TamperJudge()
-    said = [judge.judge(take_look(each), number * LOOK_S).cause for number, each in enumerate(_pictures(path))]
+    said = [judge.judge(take_look(each), number * LOOK_S).cause for number, each in enumerate(clip_pictures(path))]
     return sum(before is None and now is not None for before, now in itertools.pairwise(said))
 
 
 def _measure_clip(path: Path, moments: int, seed: int = 1) -> dict[str, int]:
     rng = np.random.default_rng(seed)
-    pictures = _pictures(path)
+    pictures = clip_pictures(path)
     looks = [take_look(picture) for picture in pictures]
-    return {
+    found = {
         kind: sum(_is_found(attack, pictures, looks, rng) for _ in range(moments)) for kind, attack in ATTACKS.items()
     }
+    return found | {"frozen": sum(_is_frozen(pictures, rng) for _ in range(moments))}
+
+
+def _is_frozen(pictures: list[Image], rng: np.random.Generator) -> bool:
+    """Whether a picture that comes again and again is told, and nothing was said before."""
+    start = int(rng.integers(12, len(pictures)))
+    watch = Stillness(IDENTICAL_S)
+    before = [watch.update(pictures[number], number * LOOK_S) for number in range(start)]
+    last = int(FOUND_S / LOOK_S)
+    return not any(before) and any(watch.update(pictures[start], (start + n) * LOOK_S) for n in range(last))
 
 
 def _is_found(attack: Attack, pictures: list[Image], looks: list[Look], rng: np.random.Generator) -> bool:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
 from agent.errors import ModelError
-from agent.vision.aggression import MOST_BYTES, AggressionModel, Clip
-from agent.vision.motion import FRAMES, NUMBERS, SIDE_PX, motion, small
+from agent.vision.aggression import MOST_BYTES, AggressionModel
+from agent.vision.motion import CELLS, FRAMES, MAPS, SIDE_PX, motion, small
 
 MODEL = Path(__file__).parents[2] / "models" / "aggression.onnx"
 
@@ -27,59 +28,74 @@ def walkers(step: int, jolts: float, seed: int = 0) -> np.ndarray:  # type: igno
     return picture
 
 
-def rows_of(jolts: float) -> np.ndarray:  # type: ignore[type-arg]
+def maps_of(jolts: float) -> np.ndarray:  # type: ignore[type-arg]
     return motion([small(walkers(step, jolts)) for step in range(FRAMES)])
 
 
-def test_given_sixteen_pictures_in_a_row_then_the_clip_is_full_and_described() -> None:
-    clip = Clip()
-    full = [clip.add(walkers(step, 0), 5.0 + step / 10) for step in range(FRAMES)]
-    assert full == [*[False] * (FRAMES - 1), True]
-    assert clip.rows().shape == (FRAMES - 1, NUMBERS)
-    assert np.isfinite(clip.rows()).all()
-    assert (clip.rows() >= 0).all()
-
-
-def test_given_a_hole_in_time_then_the_clip_begins_again() -> None:
-    clip = Clip()
-    for step in range(FRAMES):
-        clip.add(walkers(step, 0), step / 10)
-    assert not clip.add(walkers(0, 0), 60.0)
-
-
-def test_given_twice_as_many_pictures_then_every_second_is_taken() -> None:
-    clip = Clip()
-    added = [clip.add(walkers(step, 0), step / 20) for step in range(2 * FRAMES)]
-    assert sum(added) == 1
+def test_given_sixteen_pictures_then_they_become_five_maps_a_step() -> None:
+    maps = maps_of(2.0)
+    assert maps.shape == (MAPS, FRAMES - 1, CELLS, CELLS)
+    assert maps.dtype == np.float32
+    assert np.isfinite(maps).all()
 
 
 def test_given_a_picture_that_stands_still_then_nothing_moves() -> None:
-    rows = motion([np.full((SIDE_PX, SIDE_PX), 90, np.uint8)] * FRAMES)
-    assert rows[:, :13].max() == pytest.approx(0, abs=1e-4)
+    assert np.abs(motion([np.full((SIDE_PX, SIDE_PX), 90, np.uint8)] * FRAMES)).max() == pytest.approx(0, abs=1e-3)
+
+
+def test_given_a_camera_that_pans_then_its_own_movement_is_taken_out() -> None:
+    ground = np.random.default_rng(1).integers(0, 255, (60, 90), dtype=np.uint8)
+    wide = cv2.resize(ground, (900, 600), interpolation=cv2.INTER_CUBIC)
+    maps = motion([small(wide[100:500, 100 + 6 * step : 500 + 6 * step]) for step in range(FRAMES)])
+    assert np.median(np.abs(maps[0])) < 0.1
+
+
+def test_given_the_same_picture_in_grey_then_it_is_the_same() -> None:
+    grey = np.random.default_rng(2).integers(0, 255, (96, 96), dtype=np.uint8)
+    assert np.abs(small(grey).astype(int) - small(np.repeat(grey[..., np.newaxis], 3, axis=2))).max() <= 1
 
 
 def test_given_sudden_motion_then_it_scores_above_calm_motion() -> None:
     model = AggressionModel(MODEL)
-    calm, wild = model.score(rows_of(0.0)), model.score(rows_of(12.0))
+    calm, wild = model.score(maps_of(0.0)), model.score(maps_of(12.0))
     assert 0 <= calm < wild <= 1
 
 
-def test_given_the_model_that_ships_then_it_is_small() -> None:
+def test_given_the_model_that_ships_then_it_is_small_and_each_clip_has_a_network_that_never_saw_it() -> None:
     assert MODEL.stat().st_size <= MOST_BYTES
+    held_out = AggressionModel(MODEL).facts["held_out"]
+    assert len(held_out) == 240
+    assert set(held_out.values()) == set(range(5))
+
+
+def test_given_one_network_of_the_file_then_it_has_an_opinion_of_its_own() -> None:
+    maps = maps_of(6.0)
+    alone = [AggressionModel(MODEL, member).score(maps) for member in range(5)]
+    assert len(set(alone)) == 5
+    assert min(alone) <= AggressionModel(MODEL).score(maps) <= max(alone)
+
+
+def write_other(path: Path, steps: int, output: str) -> None:
+    shape = [1, MAPS, steps, CELLS, CELLS]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["motion"], [output])],
+        "other",
+        [helper.make_tensor_value_info("motion", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
 
 
 def test_given_a_model_of_another_clip_length_then_it_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["motion"], ["fight"])],
-        "other",
-        [helper.make_tensor_value_info("motion", TensorProto.FLOAT, [1, 31, NUMBERS])],
-        [helper.make_tensor_value_info("fight", TensorProto.FLOAT, [1, 31, NUMBERS])],
-    )
-    other = tmp_path / "other.onnx"
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, str(other))
-    with pytest.raises(ModelError, match=r"takes \[31, 32\], not 15 steps of 32 numbers"):
-        AggressionModel(other)
+    write_other(tmp_path / "other.onnx", 31, "fight")
+    with pytest.raises(ModelError, match=r"takes \[5, 31, 24, 24\], not \[5, 15, 24, 24\]"):
+        AggressionModel(tmp_path / "other.onnx")
+
+
+def test_given_a_model_that_gives_something_else_then_it_is_refused(tmp_path: Path) -> None:
+    write_other(tmp_path / "other.onnx", 15, "weather")
+    with pytest.raises(ModelError, match="gives no 'fight'"):
+        AggressionModel(tmp_path / "other.onnx")
 
 
 def test_given_no_file_or_no_model_then_it_is_refused(tmp_path: Path) -> None:

@@ -2,79 +2,166 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from agent.config.rules import Aggression
 from agent.config.schema import Camera
-from agent.records import EventBody
+from agent.pipeline import CameraPipeline
+from agent.records import EventBody, ModelRef
 from agent.scene import Scene
 from agent.scene.values import Likeness
-from agent.values import RoadUser, Tracks
+from agent.values import Detections, Frame, RoadUser, Tracks
 from agent.viewing import likeness_of
-from agent.vision.aggression import AggressionModel
 from agent.vision.scuffle import Scuffle, ScuffleWatch
 from tests.fakes.walkers import SIZE, Body, instant, tracks
 
-MODEL = AggressionModel(Path(__file__).parents[2] / "models" / "aggression.onnx")
+
+class ChangeJudge:
+    """Finds a clip the more like a fight the more its picture changes; counts what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def score(self, maps: NDArray[np.float32]) -> float:
+        self.asked += 1
+        return float(min(1.0, maps[-1].mean()))
 
 
-def person(track: int, x: float, *, y: float = 300.0, height: float = 100.0) -> Body:
-    return Body(track, (x, y), 40.0, height, RoadUser.PERSON)
+def person(x: float, *, y: float = 300.0, height: float = 100.0) -> Body:
+    return Body(int(x), (x, y), 40.0, height, RoadUser.PERSON)
 
 
-def watched(bodies: list[Body], jolts: float = 0.0, frames: int = 40) -> list[Scuffle]:
-    watch = ScuffleWatch(MODEL)
+def seen(bodies: Sequence[Body]) -> Detections:
+    found = tracks(list(bodies))
+    return Detections(found.boxes, found.scores, found.classes)
+
+
+def watched(
+    bodies: Sequence[Body],
+    jolts: float = 0.0,
+    pictures: int = 40,
+    *,
+    every: int = 1,
+    judge: ChangeJudge | None = None,
+    regions: Sequence[tuple[float, float, float, float]] = (),
+) -> list[Scuffle]:
+    """What is told after so many pictures of bodies that jolt; the detector sees them in every so many of them."""
+    watch = ScuffleWatch(judge or ChangeJudge(), regions)
     rng = np.random.default_rng(4)
     figures = rng.integers(0, 255, (len(bodies), 100, 40, 3), dtype=np.uint8)
     found: list[Scuffle] = []
-    for step in range(frames):
+    for step in range(pictures):
         picture = np.full((SIZE[1], SIZE[0], 3), 110, np.uint8)
         for body, figure in zip(bodies, figures, strict=True):
             x, y = (rng.normal(0, jolts, 2) + np.array([body.foot[0] - 20, 200])).astype(int)
             picture[y : y + 100, x : x + 40] = figure
-        found = watch.look(picture, tracks(bodies), 50 + step / 10)
+        there = bodies if step % every == 0 else bodies[:1]
+        found = watch.look(picture, seen(there), tracks(list(bodies)), 50 + step / 10)
     return found
 
 
 def test_given_two_persons_close_then_their_place_is_judged_and_they_are_named() -> None:
-    found = watched([person(7, 300), person(9, 345)], jolts=8.0)
+    found = watched([person(300), person(345)], jolts=8.0)
     assert len(found) == 1
-    assert found[0].tracks == (7, 9)
+    assert found[0].tracks == (300, 345)
     assert 0 < found[0].likeness <= 1
+    left, top, right, bottom = found[0].box
+    assert left < 300
+    assert right > 345
+    assert top < 250 < bottom
+
+
+def test_given_a_detector_that_rarely_sees_both_then_the_place_is_judged_all_the_same() -> None:
+    assert len(watched([person(300), person(345)], jolts=8.0, every=6)) == 1
+
+
+def test_given_a_clip_of_two_seconds_then_it_is_judged_before_it_ends() -> None:
+    assert watched([person(300), person(345)], pictures=20)
 
 
 def test_given_wild_motion_then_it_looks_more_like_a_fight_than_standing() -> None:
-    two = [person(7, 300), person(9, 345)]
+    two = [person(300), person(345)]
     assert watched(two, jolts=10.0)[0].likeness > watched(two)[0].likeness
 
 
 @pytest.mark.parametrize(
     "bodies",
     [
-        [person(1, 300)],
-        [person(1, 200), person(2, 400)],
-        [person(1, 300, height=20), person(2, 310, height=20)],
-        [person(1, 300), Body(2, (330.0, 300.0), 40, 100, RoadUser.CAR)],
-        [person(1, 300), person(2, 330, y=100.0)],
-        [Body(n, (300.0 + 40 * n, 300.0), 40, 100, RoadUser.PERSON, velocity=(80.0, 0.0)) for n in (1, 2)],
+        [person(300)],
+        [person(200), person(400)],
+        [person(300, height=20), person(310, height=20)],
+        [person(300), Body(2, (330.0, 300.0), 40, 100, RoadUser.CAR)],
+        [person(300), person(330, y=100.0)],
     ],
-    ids=["alone", "apart", "too-small", "car", "behind", "walking-past"],
+    ids=["alone", "apart", "too-small", "car", "behind"],
 )
 def test_given_nobody_close_to_anybody_then_nothing_is_judged(bodies: list[Body]) -> None:
-    assert watched(bodies) == []
+    judge = ChangeJudge()
+    assert watched(bodies, judge=judge) == []
+    assert judge.asked == 0
+
+
+def test_given_one_person_at_a_watched_region_then_that_place_is_judged() -> None:
+    beside = (330 / SIZE[0], 200 / SIZE[1], 400 / SIZE[0], 300 / SIZE[1])
+    away = (500 / SIZE[0], 200 / SIZE[1], 600 / SIZE[0], 300 / SIZE[1])
+    assert len(watched([person(300)], jolts=8.0, regions=[beside])) == 1
+    assert watched([person(300)], jolts=8.0, regions=[away]) == []
 
 
 def test_given_a_group_that_left_then_its_place_is_forgotten() -> None:
-    watch = ScuffleWatch(MODEL)
+    watch = ScuffleWatch(ChangeJudge())
     picture = np.full((SIZE[1], SIZE[0], 3), 110, np.uint8)
+    two = [person(300), person(340)]
+    found = [watch.look(picture, seen(two), tracks(two), step / 10) for step in range(20)]
+    assert found[-1]
+    gone = [watch.look(picture, Detections.empty(), Tracks.empty(), step / 10) for step in range(20, 40)]
+    assert gone[-1] == []
+
+
+def test_given_a_hole_in_time_then_the_clip_begins_again() -> None:
+    watch, picture, two = (
+        ScuffleWatch(ChangeJudge()),
+        np.zeros((SIZE[1], SIZE[0], 3), np.uint8),
+        [person(300), person(340)],
+    )
     for step in range(20):
-        watch.look(picture, tracks([person(1, 300), person(2, 340)]), step / 10)
-    for step in range(20, 40):
-        found = watch.look(picture, Tracks.empty(), step / 10)
-    assert found == []
+        watch.look(picture, seen(two), tracks(two), step / 10)
+    assert watch.look(picture, seen(two), tracks(two), 30.0) == []
+
+
+def test_given_eight_pictures_a_second_then_clips_are_judged_too() -> None:
+    watch, picture, two = (
+        ScuffleWatch(ChangeJudge()),
+        np.zeros((SIZE[1], SIZE[0], 3), np.uint8),
+        [person(300), person(340)],
+    )
+    found = [watch.look(picture, seen(two), tracks(two), step / 8) for step in range(20)]
+    assert found[-1]
+
+
+def test_given_a_wide_picture_then_the_place_is_told_in_its_own_pixels() -> None:
+    watch, picture = ScuffleWatch(ChangeJudge()), np.zeros((1080, 1920, 3), np.uint8)
+    two = [Body(n, (900.0 + 120 * n, 900.0), 120, 300, RoadUser.PERSON) for n in (1, 2)]
+    found = [watch.look(picture, seen(two), tracks(two), step / 10) for step in range(20)][-1]
+    assert found[0].box[0] < 1020
+    assert found[0].box[2] > 1140
+
+
+def test_given_a_model_that_is_refused_then_it_is_said_and_counting_goes_on(tmp_path: Path) -> None:
+    wish = Aggression(model=tmp_path / "absent.onnx")
+    camera = Camera(name="gate", source="rtsp://camera/1", aggression=wish)
+    pipeline = CameraPipeline(camera, device="box", model=ModelRef(name="m", version="1", sha256="0" * 64))
+    two = [person(300), person(340)]
+    picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    for step in range(10):
+        told = pipeline.see(Frame("gate", step, picture, instant(step / 10)), seen(two))
+    assert len(told.tracks.ids) == len(two)
+    assert "can't be read" in pipeline.aggression_trouble
 
 
 def scene(aggression: Aggression | None) -> Scene:
