@@ -182,7 +182,7 @@ def test_given_a_likeness_that_stays_high_then_one_event_starts_and_ends() -> No
 
 
 def test_given_a_likeness_that_is_high_for_a_moment_then_nothing_is_said() -> None:
-    assert phases(scene(Aggression(likeness=0.9)), [0.95, 0.95, 0.5] * 20) == []
+    assert phases(scene(Aggression(likeness=0.9, enter_s=1)), [0.95, 0.95, 0.5] * 20) == []
 
 
 def test_given_aggression_is_not_watched_for_then_nothing_is_said() -> None:
