@@ -83,6 +83,11 @@ class Annotator:
         draw_panel(picture, [*self._counts(crossed), *shown[-_EVENTS_SHOWN:]])
         self._open(picture).write(picture)
 
+    @property
+    def marked(self) -> int:
+        """How many open events have a mark in the picture."""
+        return len(self._marks)
+
     def _counts(self, crossed: Mapping[tuple[str, Direction], int]) -> list[str]:
         return [
             f"{line.name}: " + ", ".join(f"{way} {crossed.get((line.name, way), 0)}" for way in DIRECTIONS)
