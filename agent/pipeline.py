@@ -20,7 +20,7 @@ from agent.guarding import Guard
 from agent.ops.assets import AGGRESSION_MODEL, shipped
 from agent.records import Direction, ModelRef, Record
 from agent.scene import Link, Scene
-from agent.scene.carry import carry
+from agent.scene.carry import STAYED, Shift, carry
 from agent.scene.ground import person_heights
 from agent.scene.rule import Setting
 from agent.scene.rules import ground_of
@@ -114,10 +114,9 @@ class CameraPipeline:
             evidence=evidence,
             shift=self._anchor.standing.shift,
         )
-        self.shown = carry(camera, self._anchor.standing.shift)
+        self._lay(self._anchor.standing.shift)
         self._guard = Guard(self.shown, kept, self._origin)
         self._seen_as: Cause | Literal["", "night"] = ""
-        self._far = _far_sight(self.shown, device)
         self._times = times or StageTimes()
 
     def see(self, frame: Frame, detections: Detections) -> Seen:
@@ -163,8 +162,7 @@ class CameraPipeline:
         if standing.news:
             judge.forget()
             self._seen_as, self._view_text, self._view_due_s = "", _NO_VIEW, float("-inf")
-            self.shown = carry(self.camera, standing.shift)
-            self._far = _far_sight(self.shown, self._device)
+            self._lay(standing.shift)
             self._guard.begin_anew(self.shown, self._origin)
         if standing.stopped and not doubt:
             self._seen_as = "turned"
@@ -197,9 +195,15 @@ class CameraPipeline:
         self._anchor.forget()
         self._seen_as, self._anchor_text = "", _NO_VIEW
         self._view_text, self._view_due_s = _NO_VIEW, float("-inf")
-        self.shown = self.camera
-        self._far = _far_sight(self.shown, self._device)
+        self._lay(STAYED)
         self._guard.begin_anew(self.shown, self._origin)
+
+    def _lay(self, shift: Shift) -> None:
+        """Carry what was drawn to where it is seen now, for all that look at places in the picture."""
+        self.shown = carry(self.camera, shift)
+        self._far = _far_sight(self.shown, self._device)
+        if self._scuffles is not None:
+            self._scuffles.regions = _things(self.shown)
 
     def _keep_view(self, judge: TamperJudge, at: Instant) -> None:
         """Now and then write down how the view is remembered: it hardly changes, and a disk wears."""
@@ -287,7 +291,7 @@ class CameraPipeline:
         if (origin := Origin.of(camera, self._machine)) != self._origin:
             self._origin = origin
             self._begin_anew()
-        self.shown = carry(camera, self._anchor.standing.shift)
+        self._lay(self._anchor.standing.shift)
         self._scene = Scene(
             camera,
             device=self._device,
@@ -297,7 +301,6 @@ class CameraPipeline:
             evidence=self._evidence,
             shift=self._anchor.standing.shift,
         )
-        self._far = _far_sight(self.shown, self._device)
         return records
 
     def stop(self, at: Instant) -> list[Record]:
@@ -333,6 +336,13 @@ def anchor_name(camera: str) -> str:
 def view_name(camera: str) -> str:
     """Under which name the memory of a camera's view is kept; no camera can be called so."""
     return f"{camera}/view"
+
+
+def _things(camera: Camera) -> list[tuple[float, float, float, float]]:
+    """Around each protected thing, left, top, right, bottom, relative to the picture; a floor is no thing to attack."""
+    setting = Setting("", camera)
+    corners = [setting.pixels(region.polygon, (1, 1)) for region in camera.protected if region.what != "floor"]
+    return [(*map(float, each.min(axis=0)), *map(float, each.max(axis=0))) for each in corners]  # type: ignore[misc]
 
 
 def _far_sight(camera: Camera, device: str) -> FarSight | None:

@@ -91,7 +91,7 @@ class ScuffleWatch:
 
     def __init__(self, model: ClipJudge, regions: Sequence[tuple[float, float, float, float]] = ()) -> None:
         self._model = model
-        self._regions = regions
+        self.regions = regions
         self._shots: deque[_Shot] = deque(maxlen=2 * FRAMES)
         self._places: list[_Place] = []
         self._close_s: float | None = None
@@ -122,7 +122,7 @@ class ScuffleWatch:
         self._due_s = float("-inf")
 
     def _in_pixels(self, size: tuple[int, int]) -> list[tuple[float, ...]]:
-        return [tuple(value * size[at % 2] for at, value in enumerate(region)) for region in self._regions]
+        return [tuple(value * size[at % 2] for at, value in enumerate(region)) for region in self.regions]
 
     def _judge(self, now_s: float, size: tuple[int, int]) -> None:
         """Judge the largest groups of the last clip, when that is due and the clip is whole."""

@@ -325,3 +325,38 @@ def test_given_more_wishes_than_a_busy_loop_can_grant_then_the_newest_is_refused
         each.join(5)
     assert apart(desk.room.lanes[0].pipeline._anchor.standing.shift, STAYED) == 0
     assert truth() == pytest.approx(STAYED)
+
+
+def test_given_a_knocked_camera_then_its_protected_regions_are_carried_over_and_learnt_anew_without_an_alarm() -> None:
+    region = {
+        "name": "box",
+        "what": "cabinet",
+        "settle_s": 5,
+        "polygon": [[0.4, 0.4], [0.6, 0.4], [0.6, 0.7], [0.4, 0.7]],
+    }
+    pole = Pole(protected=[region])
+    pole.show(street(), 50)
+    records = pole.show(moved(street(), right=0.08), 90)
+    assert not [body for body in (record.body for record in records) if getattr(body, "kind", "") == "asset_changed"]
+    assert pole.pipeline.shown.protected[0].polygon[0] == pytest.approx((0.48, 0.4), abs=0.005)
+
+
+def test_given_a_shifted_view_when_only_the_rate_is_redrawn_then_the_lines_stay_carried_over() -> None:
+    pole = Pole()
+    pole.show(street(), 20)
+    pole.show(moved(street(), right=0.08), 40)
+    pole.pipeline.redraw(pole.pipeline.camera.model_copy(update={"detect_fps": 5}), pole.at())
+    assert pole.line()[0] == pytest.approx((0.38, 0.6), abs=0.005)
+    assert not tampered(pole.show(moved(street(), right=0.08), 20))
+
+
+def test_given_a_shifted_view_when_lines_are_redrawn_then_they_hold_for_what_is_seen_now() -> None:
+    pole = Pole()
+    pole.show(street(), 20)
+    pole.show(moved(street(), right=0.08), 40)
+    line = pole.pipeline.camera.lines[0].model_copy(update={"points": ((0.2, 0.5), (0.8, 0.5))})
+    pole.pipeline.redraw(pole.pipeline.camera.model_copy(update={"lines": (line,)}), pole.at())
+    after = pole.show(moved(street(), right=0.08), 40)
+    assert pole.line() == ((0.2, 0.5), (0.8, 0.5))
+    assert not tampered(after)
+    assert intervals(after)[-1] == ()
