@@ -42,7 +42,7 @@ def has(picture: Image, colour: tuple[int, int, int]) -> bool:
 @pytest.mark.parametrize(
     ("parts", "sign", "colour"),
     [
-        ({"zones": ZONES}, 'two lines or zones of this camera are called "lane"', ZONE),
+        ({"zones": ZONES}, 'two lines, zones or protected regions of this camera are called "lane"', ZONE),
         ({"zones": ZONES[:1], "ground": {"lanes": LANES}}, "width_m can't be 0", ZONE),
     ],
 )
