@@ -10,17 +10,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from agent.accepting import accept_orders
 from agent.assembly import configured_models, model_ref, open_configured
+from agent.changes import BusyError, EndedError
 from agent.clock import Clock, SystemClock, machine_boot
 from agent.config.schema import Camera, Config, Secrets
+from agent.errors import ModelError
 from agent.evidence.keeper import EvidenceKeeper
 from agent.health import birth_of, health_of
 from agent.herald import Herald
@@ -41,6 +42,9 @@ from agent.wishes import Wishes
 LOG: Final = logging.getLogger("kentongan.app")
 STALE_S: Final = 15.0
 """A stage that shows no life for so long is stuck: longer than any model takes, shorter than the watchdog."""
+CHANGE_S: Final = 2 * STALE_S
+"""How long an update waits for its turn between two frames: a loop that takes longer is stuck, and the agent with it
+is started afresh, by what the disk says is in charge."""
 
 _UPDATING_STOPS_S: Final = 0.5
 
@@ -128,11 +132,7 @@ class App:
             machine=machine,
             password=None if secrets.mqtt is None else secrets.mqtt.get_secret_value(),
             tls=None if config.mqtt.plaintext else tls_context(config.mqtt.tls),
-            orders=(
-                *self.wishes.orders(),
-                *accept_orders(lambda: [lane.pipeline for lane in self.lanes]),
-                *(() if self.updating is None else self.updating.orders()),
-            ),
+            orders=(*self.wishes.orders(), *(() if self.updating is None else self.updating.orders())),
             on_cost=partial(self.times.add, "send"),
         )
         undo.callback(self.link.stop, 0)
@@ -196,23 +196,61 @@ class App:
         return True
 
     def exchange(self, slot: str, detector: Detector) -> None:
-        """See :class:`agent.updating.Running`."""
-        model = model_ref(detector.description)
-        if not self.loop.between_frames(partial(self.loop.exchange, slot, detector, model)):
-            LOG.warning("the new model of %s waits for the watching thread, which is busy", slot)
-        self.detectors = {**self.detectors, slot: detector}
+        """See :class:`agent.updating.Running`.
+
+        Raises:
+            ModelError: The watching thread has no time; what was running runs on.
+        """
+
+        def take_over() -> None:
+            self.loop.exchange(slot, detector, model_ref(detector.description))
+            self.detectors = {**self.detectors, slot: detector}
+
+        try:
+            self._between_frames(take_over)
+        except BusyError as error:
+            raise ModelError(f"{slot}: {error}") from error
 
     def redraw(self, config: Config) -> None:
-        """See :class:`agent.updating.Running`; a camera whose rate changes is opened anew."""
-        sources = {lane.name: lane.source for lane in self.lanes}
+        """See :class:`agent.updating.Running`; a camera whose rate changes is opened anew.
+
+        Raises:
+            KentonganError: A camera can't be opened, or the watching thread has no time; all goes on as it was.
+        """
+        replaced = {lane.name: lane.source for lane in self.lanes}
         pairs = [pair for pair in zip(self.config.cameras, config.cameras, strict=True) if pair[0] != pair[1]]
-        opened = {new.name: self._open_source(new) for old, new in pairs if old.detect_fps != new.detect_fps}
-        for _, camera in pairs:
-            self.loop.between_frames(partial(self.loop.redraw, camera, opened.get(camera.name)))
-            if camera.name in opened:
-                sources[camera.name].close()
-        self.config = config
+        opened: dict[str, Source] = {}
+
+        def draw() -> None:
+            for _, camera in pairs:
+                self.loop.redraw(camera, opened.get(camera.name))
+            self.config = config
+
+        with ExitStack() as unused:
+            for old, new in pairs:
+                if old.detect_fps != new.detect_fps:
+                    opened[new.name] = unused.enter_context(closing(self._open_source(new)))
+            if not self._between_frames(draw):
+                return
+            unused.pop_all()
+        for camera in opened:
+            replaced[camera].close()
         self.link.publish_birth(birth_of(self))
+
+    def _between_frames(self, change: Callable[[], None]) -> bool:
+        """Have the watching thread change something; ``False`` when it has ended.
+
+        That is no fault of what is new: the agent is ending, and the next start goes by what the disk says.
+
+        Raises:
+            BusyError: The watching thread has no time: it is not done, and never will be.
+        """
+        try:
+            self.loop.changes.ask(change, CHANGE_S)
+        except EndedError:
+            LOG.info("the agent is ending; what is new is for its next start")
+            return False
+        return True
 
     def broker_connected(self) -> bool:
         """See :class:`agent.updating.Running`."""

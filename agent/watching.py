@@ -7,12 +7,9 @@ holds one waiting frame, the newest), and a source, model or scene that fails on
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as TooLate
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
@@ -39,9 +36,6 @@ POLL_S: Final = 0.2
 of which its reader takes 0.4 s to be sure."""
 TILES: Final = 2
 """Tiles in one run of a model that takes several: a run must stay short, somebody may become due."""
-ASK_S: Final = 3.0
-"""How long somebody who asks for something waits for it: a turn of the loop takes less on any box that works."""
-MOST_ASKED: Final = 8
 _IDLE_S: Final = 0.004
 """Longest sleep while a frame may come: a fraction of what a detection takes."""
 
@@ -148,6 +142,8 @@ class WatchLoop(threading.Thread):
 
     Attributes:
         alive_s: ``time.monotonic()`` of the last turn, for the watchdog.
+        cameras: Their names.
+        changes: What other threads want done between two frames; the only way in which they may change a lane.
     """
 
     def __init__(
@@ -160,16 +156,16 @@ class WatchLoop(threading.Thread):
     ) -> None:
         super().__init__(name="watching", daemon=True)
         self.alive_s = time.monotonic()
+        self.changes = Changes()
         self._lanes = {lane.name: lane for lane in lanes}
+        self.cameras = tuple(self._lanes)
         self._sink = sink
         self._clock = clock
         self._times = times
         self._share = FairShare({lane.name: lane.pipeline.camera.detect_fps for lane in lanes})
         self._overseer = overseer
         self._rested = False
-        self._changes = Changes()
         self._stopping = threading.Event()
-        self._refuse_newest_wishes: queue.Queue[tuple[Lane, Wish, Future[str]]] = queue.Queue(MOST_ASKED)
 
     def run(self) -> None:
         """The thread's body."""
@@ -185,34 +181,16 @@ class WatchLoop(threading.Thread):
         """Ask the loop to end; what is open is closed and handed to the sink before the thread ends."""
         self._stopping.set()
 
-    def ask(self, camera: str, wish: Wish) -> str:
-        """Have something done to a camera between two pictures, from any other thread; waits until it is.
-
-        Raises:
-            KentonganError: There is no such camera, the wish was refused, or the loop is too busy.
-        """
-        lane = self._lanes.get(camera)
-        if lane is None:
-            raise KentonganError(f"{camera}: there is no such camera here, only {', '.join(sorted(self._lanes))}")
-        answer: Future[str] = Future()
-        try:
-            self._refuse_newest_wishes.put_nowait((lane, wish, answer))
-            return answer.result(ASK_S)
-        except (queue.Full, TooLate, CancelledError) as error:
-            answer.cancel()
-            raise KentonganError(f"{camera}: the agent is too busy to do this now; ask again") from error
-
     def achieved_fps(self, camera: str) -> float | None:
         """Detections a second that a camera got over the last seconds."""
         return self._share.achieved_fps(camera, self._clock.now().mono_s)
 
-    def between_frames(self, do: Callable[[], None], timeout_s: float = 10.0) -> bool:
-        """Have something done by the loop when no frame is in its hands; what it raises is raised here.
-
-        Returns:
-            Whether it was done in time; if not, the loop does it when it comes to it.
-        """
-        return self._changes.ask(do, timeout_s)
+    def grant(self, camera: str, wish: Wish) -> str:
+        """Do what was asked for, keep what it made, and give its answer; to be done between frames."""
+        lane = self._lanes[camera]
+        told, records = wish(lane)
+        self._keep(lane, records, save=True)
+        return told
 
     def exchange(self, slot: str, detector: Detector, model: ModelRef) -> None:
         """Let another detector look for all cameras of a slot; to be done between frames. Tracks go on."""
@@ -238,9 +216,8 @@ class WatchLoop(threading.Thread):
 
     def turn(self) -> bool:
         """One look at whoever is due; ``False`` when nobody was."""
-        self._changes.do_next()
+        self.changes.do_waiting()
         now = self._clock.now()
-        self._grant()
         for lane in self._lanes.values():
             if self._share.wait_s((lane.name,), now.mono_s) == 0:
                 self._read(lane)
@@ -256,19 +233,6 @@ class WatchLoop(threading.Thread):
             return True
         self._rested = True
         return False
-
-    def _grant(self) -> None:
-        """Do what was asked for; what the asker no longer waits for is left."""
-        while not self._refuse_newest_wishes.empty():
-            lane, wish, answer = self._refuse_newest_wishes.get_nowait()
-            if not answer.set_running_or_notify_cancel():
-                continue
-            try:
-                told, records = wish(lane)
-                self._keep(lane, records, save=True)
-                answer.set_result(told)
-            except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
-                answer.set_exception(error)
 
     def _read(self, lane: Lane) -> None:
         with self._contained(lane, "its source"):
@@ -420,6 +384,7 @@ class WatchLoop(threading.Thread):
                 self._sink.put(records, changed)
 
     def _finish(self) -> None:
+        self.changes.end()
         for lane in self._lanes.values():
             with self._contained(lane, "its scene"):
                 self._keep(lane, lane.pipeline.stop(self._clock.now()), save=True)

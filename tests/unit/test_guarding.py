@@ -7,12 +7,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pytest
 
-from agent.accepting import AcceptArgs, accept_orders
 from agent.clock import Instant
 from agent.config.schema import Camera
-from agent.errors import KentonganError
 from agent.guarding import Guard, region_name
 from agent.ops.draw import ALARM
 from agent.ops.replay_outputs import Annotator, reason_of
@@ -84,16 +81,6 @@ def test_given_an_operator_who_accepts_then_the_region_is_known_by_name() -> Non
     pipeline = CameraPipeline(CAMERA, device="box", model=MODEL)
     assert pipeline.accept("box")
     assert not pipeline.accept("another")
-
-
-def test_given_the_command_accept_then_a_region_is_accepted_or_the_reply_says_what_there_is() -> None:
-    pipeline = CameraPipeline(CAMERA, device="box", model=MODEL)
-    (order,) = accept_orders(lambda: [pipeline])
-    assert order.run(AcceptArgs(camera="gate", region="box")) == {"accepted": True}
-    with pytest.raises(KentonganError, match="no such camera"):
-        order.run(AcceptArgs(camera="other", region="box"))
-    with pytest.raises(KentonganError, match="it has box"):
-        order.run(AcceptArgs(camera="gate", region="other"))
 
 
 def event(kind: EventKind, **details: Detail) -> EventBody:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,22 +11,12 @@ import pytest
 from agent.clock import Instant
 from agent.config.schema import Camera
 from agent.errors import KentonganError
-from agent.mqtt.commands import Commands
-from agent.mqtt.messages import Command as Wanted
-from agent.mqtt.messages import encode
 from agent.pipeline import CameraPipeline, anchor_name
 from agent.records import CountBody, EventBody, Record
-from agent.scene.carry import STAYED
 from agent.values import Detections, Frame, Image
-from agent.video.source import Phase
-from agent.vision.anchor import apart
-from agent.wishes import ANSWER, WISH, Wishes
-from tests.fakes.clock import ManualClock
-from tests.fakes.lanes import Room
 from tests.fakes.records import MODEL
-from tests.fakes.streets import HEIGHT, WIDTH, moved, noisy, street, truth
+from tests.fakes.streets import HEIGHT, WIDTH, moved, noisy, street
 
-BOOT = "7d444840-9dc0-41d1-b245-5ffdce74fad2"
 COVERED = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
 LINE = {"name": "near", "points": [[0.3, 0.6], [0.7, 0.6]], "interval_s": 10}
 
@@ -214,117 +202,6 @@ def test_given_lines_drawn_anew_then_a_shift_is_forgotten() -> None:
     drawn = Pole(pole.pipeline.states(), pole.second + 5, lines=[{**LINE, "points": [[0.38, 0.6], [0.78, 0.6]]}])
     drawn.show(moved(street(), right=0.08), 30)
     assert drawn.line() == ((0.38, 0.6), (0.78, 0.6))
-
-
-# What people ask for
-
-
-class Disk:
-    """Makes durable, or doesn't."""
-
-    ok = True
-
-    def flush(self, timeout_s: float) -> bool:
-        return self.ok
-
-
-class Desk:
-    """A room whose loop turns in a thread of its own while something is asked of it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.room = Room(1)
-        self.room.run_for(3)
-        self.disk = Disk()
-        self.wishes = Wishes(lambda: self.room.loop, self.disk, self.room.clock, folder)
-        self.commands = Commands(self.wishes.orders(), device="pole-17", boot=BOOT, clock=ManualClock())
-
-    def __enter__(self) -> Self:
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._turn)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(5)
-
-    def _turn(self) -> None:
-        while not self._over.wait(0.002):
-            self.room.loop.turn()
-
-    def order(self, **args: Any) -> tuple[bool, str | None, dict[str, Any]]:
-        reply = self.commands.answer(encode(Wanted(command="accept_view", args=args)))
-        assert reply is not None
-        return reply.ok, reply.error, dict(reply.result)
-
-
-def test_given_an_operator_who_accepts_a_view_over_the_broker_then_it_is_done_and_saved_before_the_answer(
-    tmp_path: Path,
-) -> None:
-    with Desk(tmp_path) as desk:
-        assert desk.order(camera="camera-0") == (True, None, {"camera": "camera-0", "was": "clear"})
-        assert desk.room.sink.states[-1][1]["camera-0/view"] == "null"
-
-
-@pytest.mark.parametrize(
-    ("args", "sign"),
-    [
-        ({"camera": "gate"}, "gate: there is no such camera here, only camera-0"),
-        ({}, "camera"),
-        ({"camera": "../etc"}, "camera"),
-        ({"camera": "camera-0", "lines": "all"}, "lines"),
-    ],
-)
-def test_given_a_command_that_fits_nothing_then_it_is_refused_in_a_sentence(
-    tmp_path: Path, args: dict[str, Any], sign: str
-) -> None:
-    ok, error, _ = Desk(tmp_path).order(**args)
-    assert not ok
-    assert error is not None
-    assert sign in error
-
-
-def test_given_a_camera_without_a_picture_then_its_view_is_not_accepted(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.room.cameras[0].phase = Phase.LOST
-    desk.room.run_for(3)
-    with desk:
-        assert desk.order(camera="camera-0")[1] == ("camera-0: it gives no picture now; accept its view when it does")
-
-
-def test_given_a_disk_that_fails_then_an_accepted_view_is_not_called_durable(tmp_path: Path) -> None:
-    with Desk(tmp_path) as desk:
-        desk.disk.ok = False
-        ok, error, _ = desk.order(camera="camera-0")
-    assert not ok
-    assert error is not None
-    assert "can't be written to the disk" in error
-
-
-def test_given_wishes_on_the_box_then_each_is_answered_beside_it(tmp_path: Path) -> None:
-    for camera in ("camera-0", "gate"):
-        (tmp_path / f"{WISH}{camera}").touch()
-    with Desk(tmp_path) as desk:
-        desk.wishes.hear()
-    answers = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert answers.keys() == {f"{WISH}camera-0{ANSWER}", f"{WISH}gate{ANSWER}"}
-    assert answers[f"{WISH}camera-0{ANSWER}"].startswith("ok: ")
-    assert "no such camera" in answers[f"{WISH}gate{ANSWER}"]
-
-
-def test_given_more_wishes_than_a_busy_loop_can_grant_then_the_newest_is_refused(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    late = [threading.Thread(target=lambda: desk.order(camera="camera-0"), daemon=True) for _ in range(8)]
-    for each in late:
-        each.start()
-    while not desk.room.loop._refuse_newest_wishes.full():
-        pass
-    assert desk.order(camera="camera-0")[1] == "camera-0: the agent is too busy to do this now; ask again"
-    desk.room.loop.turn()
-    for each in late:
-        each.join(5)
-    assert apart(desk.room.lanes[0].pipeline._anchor.standing.shift, STAYED) == 0
-    assert truth() == pytest.approx(STAYED)
 
 
 def test_given_a_knocked_camera_then_its_protected_regions_are_carried_over_and_learnt_anew_without_an_alarm() -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from agent.app import App
+from agent.changes import MOST, BusyError, Changes
 from agent.config.load import load_config
 from agent.config.schema import Camera, Config, Secrets
 from agent.errors import ConfigError, KentonganError, ModelError, SourceError
@@ -89,6 +93,22 @@ def await_(condition: Callable[[], object], timeout_s: float = 10) -> None:
         time.sleep(0.01)
 
 
+@contextmanager
+def crowd_around(changes: Changes) -> Iterator[None]:
+    """A loop that is held up, and as many who wait for it as may."""
+    free, held = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(MOST + 1) as askers:
+        askers.submit(changes.ask, lambda: held.set() or free.wait(10), 10)
+        assert held.wait(5)
+        for _ in range(MOST):
+            askers.submit(changes.ask, lambda: None, 10)
+        await_(lambda: len(changes._refuse_newest) == MOST)
+        try:
+            yield
+        finally:
+            free.set()
+
+
 def with_camera(config: Config, **changes: object) -> Config:
     camera = config.cameras[0]
     return config.model_copy(update={"cameras": (Camera.model_validate({**camera.model_dump(), **changes}),)})
@@ -148,6 +168,49 @@ def test_given_other_lines_and_another_rate_when_they_are_applied_then_the_box_g
     assert app.stop()
     kept = stored_records(place.state)
     assert {record["line"] for record in kept if "line" in record} == {"old", "new"}
+
+
+def test_given_a_loop_that_is_too_busy_then_a_new_model_or_drawing_is_refused_whole_and_later_it_is_taken(
+    place: Place,
+) -> None:
+    app = place.app()
+    app.start()
+    assert app.updating is not None
+    fresh = place.folder / "fresh.onnx"
+    fresh.write_bytes(NEW)
+    line = {"name": "new", "points": [[0.3, 0.9], [0.3, 0.1]], "interval_s": 10}
+    drawn = with_camera(app.config, lines=[line], detect_fps=5)
+    with crowd_around(app.loop.changes):
+        with pytest.raises(ModelError, match=r"street: .* so this was not done"):
+            app.updating.swap("street", read_model(fresh))
+        with pytest.raises(BusyError):
+            app.updating.apply(drawn)
+    before = app.lanes[0].detections
+    await_(lambda: app.lanes[0].detections > before + 3)
+    assert in_charge(app) == sha(OLD) == app.lanes[0].detector.description.sha256
+    assert birth_of(app).models[0].version == "1"
+    assert app.config.cameras[0].lines[0].name == app.lanes[0].pipeline.camera.lines[0].name == "old"
+    app.updating.swap("street", read_model(fresh))
+    app.updating.apply(drawn)
+    assert in_charge(app) == sha(NEW) == app.lanes[0].detector.description.sha256
+    assert app.config.cameras[0].lines[0].name == app.lanes[0].pipeline.camera.lines[0].name == "new"
+    assert app.stop()
+
+
+def test_given_a_box_that_is_ending_then_what_is_new_is_left_to_the_next_start_and_not_blamed(place: Place) -> None:
+    app = place.app()
+    app.start()
+    assert app.updating is not None
+    await_(lambda: app.lanes[0].detections > 3)
+    app.loop.stop()
+    app.loop.join(5)
+    fresh = place.folder / "fresh.onnx"
+    fresh.write_bytes(NEW)
+    app.updating.swap("street", read_model(fresh))
+    app.updating.apply(with_camera(app.config, detect_fps=5))
+    assert in_charge(app) == sha(OLD)
+    assert app.config.cameras[0].detect_fps == 10
+    assert app.stop(well=False)
 
 
 @pytest.mark.parametrize(

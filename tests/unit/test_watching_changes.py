@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agent.changes import EndedError
 from agent.errors import ConfigError
-from agent.records import ModelRef
+from agent.records import ModelRef, Record
 from agent.stages import StageTimes
 from agent.values import Detections, Image
-from agent.watching import WatchLoop
+from agent.watching import Lane, WatchLoop
 from tests.fakes.clock import ManualClock
 from tests.fakes.lanes import FilmingCamera, RememberingSink, ToldEngine, lane_of, told_detector
+from tests.fakes.records import count_record
 
 SECOND = ModelRef(name="second", version="2", sha256="2" * 64)
 
@@ -64,7 +66,7 @@ class Room:
 
         def ask() -> None:
             try:
-                self.loop.between_frames(do)
+                self.loop.changes.ask(do, 5.0)
             except ConfigError as error:
                 raised.append(error)
 
@@ -143,12 +145,30 @@ def test_given_a_change_that_fails_then_who_asked_is_told_and_the_loop_goes_on()
     assert room.lanes[0].detections >= 9
 
 
-def test_given_a_loop_that_does_not_turn_then_who_asks_waits_no_longer_than_told() -> None:
+def test_given_a_wish_then_its_records_and_state_are_kept_before_it_is_answered() -> None:
     room = Room()
-    assert room.loop.between_frames(lambda: None, timeout_s=0.01) is False
-    assert room.loop.between_frames(lambda: None, timeout_s=0.01) is False
-    assert room.loop.between_frames(lambda: None, timeout_s=0.01) is False, "and the queue stays short"
-    assert room.loop._changes._waiting.qsize() == 2
+    room.walk(20, 60)
+    record = count_record(1)
+    told: list[str] = []
+
+    def wish(lane: Lane) -> tuple[str, list[Record]]:
+        lane.saved.clear()  # so that its state counts as new
+        return "done", [record]
+
+    room.change(lambda: told.append(room.loop.grant("camera-0", wish)))
+    assert told == ["done"]
+    assert room.sink.records[-1] is record
+    records, state = room.sink.states[-1]
+    assert records == 1
+    assert "camera-0" in state
+
+
+def test_given_a_loop_that_ends_then_what_others_want_is_refused() -> None:
+    room = Room()
+    room.loop.stop()
+    room.loop.run()
+    with pytest.raises(EndedError):
+        room.loop.changes.ask(lambda: None, 5.0)
 
 
 def test_given_time_to_rest_then_every_look_says_so_and_without_it_none_does() -> None:
