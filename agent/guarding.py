@@ -43,6 +43,7 @@ class Guard:
         names = {region.name: region_name(camera.name, region.name) for region in self._regions}
         self._names = names
         self._texts = {name: state[key] for name, key in names.items() if state.get(key)}
+        self._accepted: set[str] = set()
         self._save_at_s: float | None = None
 
     def begin_anew(self, camera: Camera, origin: Origin) -> None:
@@ -51,6 +52,7 @@ class Guard:
         self._judge = AssetJudge(self._regions)
         self._origin = origin
         self._texts = dict.fromkeys(self._names, _FORGOTTEN)
+        self._accepted.clear()
         self._save_at_s = None
 
     def look(self, frame: Frame, tracks: Tracks, view: View) -> tuple[AssetLook, ...]:
@@ -62,18 +64,28 @@ class Guard:
             for watched in self._judge.watched:
                 read_region(self._texts.get(watched.region.name), watched, frame.at, self._origin)
         looks = self._judge.look(frame.image, now_s, tracks.boxes[tracks.observed])
+        self._accepted -= {look.name for look in looks if look.accepted}
         self._save_now_and_then(frame.at)
         return assets_of(looks)
 
     def accept(self, region: str) -> bool:
-        """Take how a region looks now as how it should look; ``False`` when there is no such region."""
-        return self._judge.accept(region)
+        """Take how a region looks now as how it should look; ``False`` when there is no such region.
+
+        How it looked is forgotten at once, so that a power cut before the next look does not bring it back.
+        """
+        if not self._judge.accept(region):
+            return False
+        self._accepted.add(region)
+        self._texts[region] = _FORGOTTEN
+        self._save_at_s = None
+        return True
 
     def keep(self, at: Instant) -> None:
         """Write down how the regions are remembered."""
         for watched in self._judge.watched:
-            if text := write_region(watched, at, self._origin):
-                self._texts[watched.region.name] = text
+            name = watched.region.name
+            if name not in self._accepted and (text := write_region(watched, at, self._origin)):
+                self._texts[name] = text
 
     def states(self) -> dict[str, str]:
         """Texts by name from which a new process goes on."""

@@ -121,3 +121,24 @@ def test_given_a_replay_with_an_alarm_then_it_is_drawn_while_it_is_open(tmp_path
 def _is_red(picture: Any) -> bool:
     """Whether more than specks of the film's picture have the colour of an alarm."""
     return int((np.abs(picture.astype(int) - ALARM) < 40).all(axis=2).sum()) > 40
+
+
+def test_given_an_accepted_change_when_the_power_is_cut_at_once_then_its_event_ends_all_the_same() -> None:
+    first = CameraPipeline(CAMERA, device="box", model=MODEL)
+    run(first, cabinet(street()), range(40))
+    first.stop(Instant(1040.0, 1e9 + 40))
+    after = CameraPipeline(CAMERA, device="box", model=MODEL, state=first.states())
+    assert run(after, street(), range(600, 630)), "the cabinet is gone"
+    assert after.accept("box")
+    cut = CameraPipeline(CAMERA, device="box", model=MODEL, state=after.states())
+    told = run(cut, street(), range(640, 760))
+    assert {(body.kind, body.phase) for body in told} >= {("asset_changed", "end")}
+
+
+def test_given_an_accepted_change_when_the_agent_is_stopped_before_the_next_look_then_it_is_kept() -> None:
+    first = CameraPipeline(CAMERA, device="box", model=MODEL)
+    run(first, cabinet(street()), range(40))
+    assert first.accept("box")
+    first.stop(Instant(1040.0, 1e9 + 40))
+    after = CameraPipeline(CAMERA, device="box", model=MODEL, state=first.states())
+    assert run(after, street(), range(600, 630)) == []
