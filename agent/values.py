@@ -101,6 +101,9 @@ class Tracks:
         velocities: float32, shape (n, 2): of the box's centre, pixels per second.
         observed: bool, shape (n,): a detection fed the track in this frame; False while it coasts.
         ended: int64, shape (k,): ids that ended with this frame and will never come again.
+        first_boxes: float32, shape (n, 4): where each was detected first, before it was confirmed; ``None`` when
+            nobody kept it.
+        first_s: float64, shape (n,): when that was, in the seconds the tracker was told.
     """
 
     ids: Ints
@@ -110,6 +113,8 @@ class Tracks:
     velocities: Floats
     observed: Bools
     ended: Ints = field(default_factory=_no_ids)
+    first_boxes: Floats | None = None
+    first_s: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

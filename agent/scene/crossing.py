@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.scene.geometry import Array, Mask, cross
+from agent.scene.hidden import hidden_heirs
 from agent.scene.roster import Columns, Sight, cut_by_edge
 from agent.values import Ints
 
@@ -41,7 +42,9 @@ BORN_FRAMES: Final = 3.5
 BORN_BANDS: Final = 4.0
 """It must have moved on by so many bands meanwhile: something that stands and trembles did not come from anywhere."""
 SAME_S: Final = 0.7
-"""Two crossings in one direction, so near in time and within a box of each other, may be one under two numbers."""
+"""Two crossings in one direction, so near in time and within a box of each other, may be one under two numbers …"""
+TOGETHER_S: Final = 0.5
+"""… unless both tracks were there at once for longer than this: then two cross side by side."""
 REACH_S: Final = 2 * GOES_ON_S
 """A track further from every line than it could have come in this time did not vanish at one."""
 CREEP: Final = 0.25
@@ -116,6 +119,7 @@ class CrossingWatch:
             inherited=(False, np.bool_, ()),  # another track goes on for it
             heir=(False, np.bool_, ()),  # it goes on for another
             sightings=(0, np.int16, ()),
+            first_s=(np.nan, np.float64, ()),  # of its first detection
             seen_s=(np.nan, np.float64, ()),
         )
 
@@ -124,6 +128,7 @@ class CrossingWatch:
         columns = self._columns
         columns.fit(sight.capacity)
         ended = self._end(sight)
+        self._meet(sight)
         self._hand_over(sight)
         rows = sight.observed.nonzero()[0]
         if not len(rows):
@@ -142,7 +147,10 @@ class CrossingWatch:
         columns["across"][slots] = across
         columns["along"][slots] = along
         columns["seen_s"][slots] = sight.at.mono_s
+        new = slots[columns["sightings"][slots] == 0]
+        columns["first_s"][new] = sight.at.mono_s
         columns["inherited"][slots] = False
+        columns["seen"][slots] = np.minimum(columns["seen"][slots] + (side == home), SIGHTINGS)
         columns["sightings"][slots] = np.minimum(columns["sightings"][slots] + 1, STEADY_SIGHTINGS + 1)
         made = [] if crossed is None else self._crossings(slots[near], crossed)
         return ended + made + self._begin(sight, slots)
@@ -180,7 +188,12 @@ class CrossingWatch:
             motion = self._motion(slot, sight)
             home = np.sign(motion.first)
             ago_s = np.where(motion.steady, motion.first / np.where(motion.steady, motion.speed, 1.0), np.inf)
-            came = motion.steady & (motion.speed * home > 0) & (ago_s <= BORN_FRAMES * sight.gap_s)
+            came = (
+                motion.steady
+                & (columns["home"][slot] == home)
+                & (motion.speed * home > 0)
+                & (ago_s <= BORN_FRAMES * sight.gap_s)
+            )
             came &= (motion.last - motion.first) * home >= BORN_BANDS * max(LEAST_BAND_PX, BAND * motion.box)
             for line in (came & (columns["went"][slot] == 0)).nonzero()[0].tolist():
                 at_s = float(motion.times[0] - ago_s[line])
@@ -229,14 +242,47 @@ class CrossingWatch:
         reach = motion.box / self._size[line]
         for other in self._lately:
             same = other.line == line and other.toward == toward and other.slot != slot
-            if same and abs(other.mono_s - at_s) <= SAME_S and abs(other.along - along) <= reach:
+            near = same and abs(other.mono_s - at_s) <= SAME_S and abs(other.along - along) <= reach
+            if near and not self._together(slot, other.slot):
                 return []
         return [Crossing(line, toward, slot, at_s, along)]
+
+    def _lost(self, sight: Sight) -> Ints:
+        """Slots of the tracks that are still remembered but not seen now, and that nobody goes on for."""
+        known = np.isfinite(self._columns["seen_s"]) & ~self._columns["inherited"]
+        known[sight.slots[sight.observed]] = False
+        known[sight.gone] = False
+        lost: Ints = known.nonzero()[0]
+        return lost
+
+    def _together(self, slot: int, other: int) -> bool:
+        """Whether two tracks were seen side by side for so long that they can't be one thing under two numbers."""
+        first_s, seen_s = self._columns["first_s"], self._columns["seen_s"]
+        both_s = min(seen_s[slot], seen_s[other]) - max(first_s[slot], first_s[other])
+        return bool(both_s > TOGETHER_S)
+
+    def _meet(self, sight: Sight) -> None:
+        """Begin with where a new track was detected first: what it crossed until it was confirmed counts too."""
+        rows = (sight.fresh & (sight.first_s < sight.at.mono_s)).nonzero()[0]
+        if not len(rows):
+            return
+        columns, slots, boxes = self._columns, sight.slots[rows], sight.first_boxes[rows]
+        across, along = self._project(np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], axis=1))
+        side = np.sign(across).astype(np.int8)
+        columns["home"][slots] = columns["side"][slots] = side
+        columns["seen"][slots] = side != 0
+        columns["depth"][slots] = (
+            np.abs(across) / np.maximum(LEAST_BAND_PX, BAND * np.sqrt(_areas(boxes)))[:, np.newaxis]
+        )
+        columns["anchor"][slots] = boxes[:, np.newaxis]
+        columns["across"][slots], columns["along"][slots] = across, along
+        columns["first_s"][slots] = columns["seen_s"][slots] = sight.first_s[rows]
+        columns["sightings"][slots] = 1
 
     def _hand_over(self, sight: Sight) -> None:
         """Let a new track that appears beyond a line go on for the lost one that was about to cross it."""
         columns = self._columns
-        for row, slot in sight.heirs:
+        for row, slot in (*sight.heirs, *hidden_heirs(sight, self._lost(sight))):
             across, _ = self._project(sight.feet[row : row + 1])
             home = columns["home"][slot]
             speed = cross(self._way, sight.roster.velocity(np.array([slot])))
@@ -301,8 +347,7 @@ class CrossingWatch:
         columns["depth"][slots] = np.where(new | moved, ratio, np.where(at_home, np.maximum(depth, ratio), depth))
         columns["net"][slots] = np.where(settled, 0, net)
         columns["beyond"][slots] = np.where(moved, 0, beyond)
-        seen = np.minimum(columns["seen"][slots] + at_home, SIGHTINGS)
-        columns["seen"][slots] = np.where(moved, SIGHTINGS, np.where(new, 1, seen))
+        columns["seen"][slots] = np.where(moved, SIGHTINGS, np.where(new, 1, columns["seen"][slots]))
         columns["anchor"][slots] = np.where(settled[..., np.newaxis], boxes[:, np.newaxis], columns["anchor"][slots])
         return crossed
 

@@ -93,6 +93,8 @@ class Sight:
         velocities: float64, shape (n, 2): of the box's centre, pixels per second.
         observed: bool, shape (n,): False while a track coasts.
         fresh: bool, shape (n,): first sighting.
+        first_boxes: float64, shape (n, 4): where each was detected first; its box where the tracker did not say.
+        first_s: float64, shape (n,): when that was, monotonic seconds.
         gone: int64, shape (k,): slots that are given up; their columns still hold the last state in this sight.
         heirs: Pairs (row, slot): the fresh track in that row likely goes on for the lost track of that slot.
         capacity: Every slot is smaller than this.
@@ -110,6 +112,8 @@ class Sight:
     velocities: Array
     observed: Mask
     fresh: Mask
+    first_boxes: Array
+    first_s: Array
     gone: Ints
     heirs: tuple[tuple[int, int], ...]
     capacity: int
@@ -168,6 +172,8 @@ class Roster:
             velocities=tracks.velocities.astype(np.float64),
             observed=tracks.observed | fresh,
             fresh=fresh,
+            first_boxes=boxes if tracks.first_boxes is None else tracks.first_boxes.astype(np.float64),
+            first_s=np.full(len(ids), at.mono_s) if tracks.first_s is None else tracks.first_s,
             gone=gone,
             heirs=self._heirs(fresh.nonzero()[0], slots[tracks.observed], feet, scale, at.mono_s, size),
             capacity=self._capacity,
@@ -209,6 +215,11 @@ class Roster:
         """When each slot's track was last observed, monotonic seconds."""
         seen: Array = self._columns["seen_s"][slots]
         return seen
+
+    def last_foot(self, slots: Ints) -> Array:
+        """Where each slot's track stood last, shape (n, 2)."""
+        foot: Array = self._columns["foot"][slots]
+        return foot
 
     def last_box(self, slots: Ints) -> Array:
         """Each slot's last observed box, shape (n, 4)."""
@@ -334,7 +345,14 @@ class Roster:
 
 def cut_by_edge(box: Array, size: tuple[int, int]) -> bool:
     """Whether the picture's edge cuts a box."""
-    return bool(min(box[0], box[1]) <= EDGE_PX or box[2] >= size[0] - EDGE_PX or box[3] >= size[1] - EDGE_PX)
+    return bool(cut(box[np.newaxis], size)[0])
+
+
+def cut(boxes: Array, size: tuple[int, int]) -> Mask:
+    """Which boxes, shape (n, 4), the picture's edge cuts."""
+    low, high = boxes[:, :2].min(axis=1), (boxes[:, 2:] - np.array(size)).max(axis=1)
+    edged: Mask = (low <= EDGE_PX) | (high >= -EDGE_PX)
+    return edged
 
 
 def slopes(times: Array, where: Array, since_s: ArrayLike) -> Array:

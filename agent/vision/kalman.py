@@ -8,7 +8,7 @@ changes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from agent.vision.tracker_options import TrackerOptions
 
 Array: TypeAlias = NDArray[np.float64]
 Rows: TypeAlias = NDArray[np.intp]
+
+MOST_MISSING: Final = 0.5
+"""What is missing of a box counts as doubt up to this share of three standard deviations."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,7 +164,8 @@ def correct(beliefs: Beliefs, measured: Array, noise_px: Array) -> Beliefs:
     """Beliefs after a look.
 
     A width or height that surprises by more than three standard deviations means that a part is hidden. Then the
-    measured size is trusted less, and so is the centre, which is off by half of what is missing.
+    measured size is trusted less, and so is the centre, which is off by half of what is missing. But never much less:
+    when the belief is what was wrong, as of something that came in over the picture's edge, it must be mended soon.
 
     Args:
         beliefs: n boxes.
@@ -171,7 +175,7 @@ def correct(beliefs: Beliefs, measured: Array, noise_px: Array) -> Beliefs:
     look_var = np.repeat(noise_px[:, None] ** 2, 4, axis=1)
     surprise = measured - beliefs.place
     usual = 3.0 * np.sqrt(beliefs.place_var[:, 2:] + look_var[:, 2:])
-    missing = np.maximum(np.abs(surprise[:, 2:]) - usual, 0.0)
+    missing = np.minimum(np.maximum(np.abs(surprise[:, 2:]) - usual, 0.0), MOST_MISSING * usual)
     look_var[:, :2] += (missing / 2.0) ** 2
     look_var[:, 2:] += missing**2
     gain = 1.0 / (beliefs.place_var + look_var)

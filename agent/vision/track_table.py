@@ -29,6 +29,8 @@ class TrackTable:
         hits: int64, shape (n,): detections so far.
         misses: int64, shape (n,): frames in a row without a detection.
         seen_s: float64, shape (n,): time of the last detection.
+        first_s: float64, shape (n,): time of the first one.
+        first: float64, shape (n, 4): centre x, centre y, width, height of the first one.
     """
 
     ids: NDArray[np.int64]
@@ -38,6 +40,8 @@ class TrackTable:
     hits: NDArray[np.int64]
     misses: NDArray[np.int64]
     seen_s: Floats
+    first_s: Floats
+    first: Floats
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -77,6 +81,8 @@ class TrackTable:
             hits=np.ones(count, np.int64),
             misses=np.zeros(count, np.int64),
             seen_s=np.full(count, now_s),
+            first_s=np.full(count, now_s),
+            first=beliefs.place.copy(),
         )
 
     def feed(self, rows: Rows, beliefs: Beliefs, scores: Floats, classes: NDArray[np.int64], now_s: float) -> None:
@@ -98,6 +104,8 @@ class TrackTable:
             self.hits.take(rows),
             self.misses.take(rows),
             self.seen_s.take(rows),
+            self.first_s.take(rows),
+            self.first.take(rows, axis=0),
         )
 
     def joined(self, other: TrackTable) -> TrackTable:
@@ -110,4 +118,6 @@ class TrackTable:
             np.concatenate([self.hits, other.hits]),
             np.concatenate([self.misses, other.misses]),
             np.concatenate([self.seen_s, other.seen_s]),
+            np.concatenate([self.first_s, other.first_s]),
+            np.concatenate([self.first, other.first]),
         )

@@ -245,17 +245,23 @@ class Tracker:
         """What the scene may know: confirmed tracks by rising id, and what ended."""
         confirmed = self._table.confirmed.nonzero()[0]
         table = self._table.select(confirmed[np.argsort(self._table.ids[confirmed], kind="stable")])
-        place = table.beliefs.place
-        boxes = np.concatenate([place[:, :2] - place[:, 2:] / 2, place[:, :2] + place[:, 2:] / 2], axis=1)
         return Tracks(
             ids=table.ids,
-            boxes=boxes.astype(np.float32),
+            boxes=_corners(table.beliefs.place),
             scores=table.scores.astype(np.float32),
             classes=table.classes,
             velocities=table.beliefs.rate[:, :2].astype(np.float32),
             observed=table.observed,
             ended=np.sort(np.concatenate([*self._ended, np.zeros(0, np.int64)])),
+            first_boxes=_corners(table.first),
+            first_s=table.first_s,
         )
+
+
+def _corners(place: Array) -> NDArray[np.float32]:
+    """left, top, right, bottom of centre x, centre y, width, height, shape (n, 4)."""
+    half = place[:, 2:] / 2
+    return np.concatenate([place[:, :2] - half, place[:, :2] + half], axis=1).astype(np.float32)
 
 
 def _best_first(seen: _Seen) -> Rows:

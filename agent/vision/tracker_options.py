@@ -32,7 +32,7 @@ class TrackerOptions:
         place_floor_px: The same never gets below this many pixels: a detector's grid is no finer.
         low_noise: Factor on the noise of a low-score detection, which is often partly hidden.
         acceleration: Spectral density of white acceleration noise, box sizes / s^1.5. Street users change
-            speed by about one of their sizes a second; more lets people who pass each other swap numbers.
+            speed by about half of their size a second; more lets people who pass each other swap numbers.
         growth: The same for the box's width and height: perspective changes them slowly.
         first_speed: Standard deviation of a new track's unknown velocity, box sizes / s. A car at 90 km/h seen from
             the side makes ten of its sizes a second; at 10 detections/s that is inside the gate of a new track.
@@ -41,7 +41,8 @@ class TrackerOptions:
             objects appear, per squared box size. Higher makes wider gates.
         size_noise: Standard deviation of the logarithm of width and of height between frames, for matching only.
         size_cost_cap: The most that a change of size may cost: something half hidden is still the same thing.
-        min_overlap: Intersection over union from which a pair may match however surprising the motion is.
+        min_overlap: Intersection over union from which a pair may match however surprising the motion is. Less lets
+            somebody who is hidden for a moment take over the box of a neighbour.
         class_slip_cost: Cost of a match between classes that detectors confuse: car, bus and truck; two-wheelers.
         class_leap_cost: Cost of a match between classes that are rarely confused: a rider's machine was missed and
             the rider is a person for a frame. Persons and cars never match.
@@ -67,14 +68,14 @@ class TrackerOptions:
     place_noise: float = 0.06
     place_floor_px: float = 1.0
     low_noise: float = 2.0
-    acceleration: float = 0.7
+    acceleration: float = 0.5
     growth: float = 0.2
     first_speed: float = 5.0
     first_growth: float = 0.7
     new_object_cost: float = 3.0
     size_noise: float = 0.3
     size_cost_cap: float = 3.0
-    min_overlap: float = 0.3
+    min_overlap: float = 0.5
     class_slip_cost: float = 0.3
     class_leap_cost: float = 3.0
     duplicate_overlap: float = 0.8

@@ -63,10 +63,10 @@ def test_given_a_box_far_outside_the_gate_then_there_is_no_pair() -> None:
 
 
 def test_given_a_box_jumps_but_overlaps_then_the_pair_stays_possible_at_nearly_the_full_price() -> None:
-    options = TrackerOptions(first_speed=0.1)
+    options = TrackerOptions(first_speed=0.1, place_noise=0.03)
     beliefs = begin(np.array([[100.0, 100.0, 40.0, 40.0]]), options)
     found = candidate_pairs(
-        beliefs, np.array([RoadUser.CAR]), np.array([[115.0, 100.0, 40.0, 40.0]]), np.array([RoadUser.CAR]), options
+        beliefs, np.array([RoadUser.CAR]), np.array([[112.0, 100.0, 40.0, 40.0]]), np.array([RoadUser.CAR]), options
     )
     assert options.new_object_cost - 1.0 < found.costs[0] < options.new_object_cost
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -194,6 +195,56 @@ def test_given_its_number_changes_right_behind_the_line_and_nobody_notices_then_
     first, second = straight((300, 100), (300, 270), 18), straight((322, 275), (322, 400), 13)
     frames = path(1, first) + path(2, second, width=90, height=70)
     assert volumes(run(scene(), frames + [[]] * 40)) == (1, 0)
+
+
+def test_given_two_go_side_by_side_and_one_is_hidden_from_right_before_the_line_then_two() -> None:
+    shown, hidden = straight((300, 100), (300, 400), 31), straight((325, 100), (325, 233), 14)
+    frames = together(path(1, shown), path(2, hidden))
+    assert volumes(run(scene(), frames + [[]] * 40)) == (2, 0)
+
+
+def first_seen(foot: tuple[float, float], feet: list[tuple[float, float]]) -> tuple[int, int]:
+    """What is counted of a track that was detected first at one place, 0.2 s before it was confirmed at the next."""
+    watcher, at = scene(), instant(0)
+    records: list[Record] = []
+    for seen, at in film(path(1, feet, velocity=(0.0, 100.0)), from_s=0.2):
+        left, bottom = foot[0] - 20, foot[1]
+        first = np.repeat(np.array([[left, bottom - 30, left + 40, bottom]], np.float32), len(seen), axis=0)
+        born = replace(seen, first_boxes=first, first_s=np.full(len(seen), instant(0).mono_s))
+        records += watcher.update(born, at, SIZE)
+    return volumes(records + watcher.stop(at))
+
+
+def test_given_it_was_detected_first_before_the_line_and_confirmed_behind_it_then_one() -> None:
+    assert first_seen((300.0, 225.0), straight((300, 249), (300, 340), 20)) == (1, 0)
+    assert first_seen((300.0, 245.0), straight((300, 259), (300, 340), 20)) == (0, 0)
+
+
+def a_rider_behind_a_bus(
+    *, kind: RoadUser = RoadUser.MOTORCYCLE, back: tuple[float, float] = (300.0, 345.0), moving: float = 150.0
+) -> tuple[int, int]:
+    """What is counted of somebody who vanishes well before the line, going at 60 px/s, and of who appears behind it."""
+    rider = RoadUser.MOTORCYCLE
+    before = path(1, straight((300, 60), (300, 120), 11), kind=rider, velocity=(0.0, 60.0))
+    after = path(2, straight(back, (back[0], back[1] + moving), 11), kind=kind, velocity=(0.0, moving))
+    return volumes(run(scene(), before + [[]] * 20 + after + [[]] * 40))
+
+
+def test_given_a_rider_goes_two_seconds_behind_a_bus_and_comes_out_beyond_the_line_then_one() -> None:
+    assert a_rider_behind_a_bus() == (1, 0)
+
+
+def test_given_who_comes_out_is_of_another_kind_or_goes_another_way_or_came_too_fast_then_nothing() -> None:
+    assert a_rider_behind_a_bus(kind=RoadUser.CAR) == (0, 0)
+    assert a_rider_behind_a_bus(back=(500.0, 345.0)) == (0, 0)
+    assert a_rider_behind_a_bus(moving=20.0) == (0, 0)
+
+
+def test_given_two_come_out_where_one_went_in_then_one() -> None:
+    before = path(1, straight((300, 60), (300, 120), 11), velocity=(0.0, 60.0))
+    ways = enumerate((straight((295, 345), (295, 445), 8), straight((340, 345), (340, 445), 8)))
+    after = [path(2 + number, way, velocity=(0.0, 150.0)) for number, way in ways]
+    assert volumes(run(scene(), before + [[]] * 20 + together(*after) + [[]] * 40)) == (1, 0)
 
 
 def test_given_it_stands_exactly_on_the_line_when_first_seen_then_nothing_yet() -> None:

@@ -344,7 +344,7 @@ def split_tracks(scenario: Scenario) -> tuple[int, int, int]:
     [
         free_flow(11, 60.0),
         queue_at_signal(11, 60.0),
-        filtering_motorcycles(11, 60.0),
+        replace(filtering_motorcycles(11, 60.0), duration_s=60.0),
         overtaking(11),
         replace(parked_near_line(11), duration_s=90.0),
         bus_occlusion(11),
@@ -355,8 +355,9 @@ def split_tracks(scenario: Scenario) -> tuple[int, int, int]:
 def test_given_a_street_at_ten_looks_a_second_then_nearly_everybody_keeps_one_number(scenario: Scenario) -> None:
     actors, extra, shared = split_tracks(scenario)
     assert actors >= 0.95 * len({int(n) for _, truth in scenario.true_scenes() for n in truth.numbers}) - 1
-    # Who stays hidden in a queue for longer than coasting lasts comes back as somebody new.
-    assert extra <= 1 + 0.15 * actors
+    # Who stays hidden in a queue for longer than coasting lasts comes back as somebody new. The scene mends a number
+    # that was split, but never one that somebody else took over: so the tracker rather splits.
+    assert extra <= 1 + 0.2 * actors
     assert shared <= 1 + 0.05 * actors
 
 
