@@ -35,7 +35,9 @@ def test_free_flow_is_counted_well_and_measured_well() -> None:
 
 
 def test_the_report_has_a_row_per_street_and_draws_its_curves(tmp_path: Path) -> None:
-    row = report._row("street", 10.0, report.Score(true=100, counted=99, wrong=1))
+    row = report._row("street", "10", report.Score(true=100, counted=99, wrong=1))
     assert row.startswith("| street | 10 | 100 | 99 | 1.0% |")
-    report.curves(tmp_path / "accuracy.png", seeds=1, duration_s=6.0)
+    steps: list[int] = []
+    report.curves(tmp_path / "accuracy.png", seeds=1, duration_s=2.0, step=lambda: steps.append(1))
+    assert len(steps) == len(report.RATES) + len(report.MISSES) + len(report.DROPS)
     assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")

@@ -77,12 +77,17 @@ def _traffic(
     return list(zip([entry.kind for entry in entries], drive(lane, entries, SIZES_M), strict=True))
 
 
+def _until_empty(roles: list[tuple[RoadUser, Path]], least_s: float) -> float:
+    """When the last has left: a street that ends with somebody on the line has no exact truth."""
+    return max([least_s, *(float(path.times_s[-1]) + 1.0 for _, path in roles)])
+
+
 def free_flow(seed: int, duration_s: float = 120.0, per_hour: float = 700.0, wish_kmh: float = 50.0) -> Scenario:
     """Two lanes each way, moving freely; fast lanes beside slow ones, so some overtake."""
     rng = np.random.default_rng([seed, 0])
     lanes = [(lane_near(-5.0), 0.8), (lane_near(-1.8), 1.15), (lane_away(1.8), 1.15), (lane_away(5.0), 0.8)]
     roles = [role for lane, pace in lanes for role in _traffic(rng, lane, duration_s, per_hour, wish_kmh * pace)]
-    return Scenario("free_flow", seed, duration_s, cast(*roles))
+    return Scenario("free_flow", seed, _until_empty(roles, duration_s), cast(*roles))
 
 
 def queue_at_signal(seed: int, duration_s: float = 180.0, per_hour: float = 500.0) -> Scenario:
@@ -90,7 +95,7 @@ def queue_at_signal(seed: int, duration_s: float = 180.0, per_hour: float = 500.
     rng = np.random.default_rng([seed, 0])
     lanes = [lane_near(x, stop_m=FAR_M - 16.0, red_s=30.0) for x in (-5.0, -1.8)] + [lane_away(1.8)]
     roles = [role for lane in lanes for role in _traffic(rng, lane, duration_s, per_hour, 40.0)]
-    return Scenario("queue_at_signal", seed, duration_s, cast(*roles))
+    return Scenario("queue_at_signal", seed, _until_empty(roles, duration_s), cast(*roles))
 
 
 def filtering_motorcycles(seed: int, duration_s: float = 180.0) -> Scenario:
@@ -104,7 +109,7 @@ def filtering_motorcycles(seed: int, duration_s: float = 180.0) -> Scenario:
         riders.append(Entry(RoadUser.MOTORCYCLE, at_s, float(rng.uniform(9.0, 22.0))))
         at_s += float(rng.uniform(3.0, 9.0))
     roles += [(RoadUser.MOTORCYCLE, path) for path in drive(lane_near(-3.4), riders, SIZES_M)]
-    return Scenario("filtering_motorcycles", seed, duration_s, cast(*roles))
+    return Scenario("filtering_motorcycles", seed, _until_empty(roles, duration_s), cast(*roles))
 
 
 def bus_occlusion(seed: int) -> Scenario:
