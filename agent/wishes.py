@@ -90,7 +90,7 @@ class Wishes:
     def accept(self, camera: str, region: str) -> None:
         """Let a protected region look as it does now: a new sign, another bench; an event about it ends.
 
-        It holds from the next look at the region on, and over any restart: how it looked before is forgotten with the answer.
+        It holds from the next look at the region on, and over any restart: how it looked before is forgotten now.
 
         Raises:
             KentonganError: There is no such camera or region, or it can't be done now; the sentence says why.
