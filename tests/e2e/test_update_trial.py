@@ -66,7 +66,12 @@ def test_bad_model_fails_its_trial_by_name(tmp_path: Path, make: Callable[[str],
 
 
 def test_model_beyond_the_budget_fails_its_trial(tmp_path: Path) -> None:
-    assert run_trial(tmp_path, models.candidate("2"), Terms(1e-7, 300)) == "too_slow"
+    """It is allowed any slowdown, so the cameras' budget alone refuses it."""
+    assert run_trial(tmp_path, models.slow("2"), Terms(1e-7, 1_000_000)) == "too_slow"
+
+
+def test_box_that_is_late_already_takes_a_model_that_is_no_slower(tmp_path: Path) -> None:
+    assert run_trial(tmp_path, models.candidate("2"), Terms(1e-7, 300)) is None
 
 
 def test_bytes_that_are_not_the_verified_ones_are_not_loaded(tmp_path: Path) -> None:
