@@ -70,10 +70,6 @@ def test_model_beyond_the_budget_fails_its_trial(tmp_path: Path) -> None:
     assert run_trial(tmp_path, models.slow("2"), Terms(1e-7, 1_000_000)) == "too_slow"
 
 
-def test_box_that_is_late_already_takes_a_model_that_is_no_slower(tmp_path: Path) -> None:
-    assert run_trial(tmp_path, models.candidate("2"), Terms(1e-7, 300)) is None
-
-
 def test_bytes_that_are_not_the_verified_ones_are_not_loaded(tmp_path: Path) -> None:
     good = subject(tmp_path, models.candidate("1"))
     good.path.write_bytes(models.candidate("2"))
