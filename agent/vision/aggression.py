@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ class AggressionModel:
         facts: What the file says of itself: measured accuracy, and which network never saw which clip.
 
     Raises:
-        ModelError: It can't be read or loaded, is too large, or takes or gives something else.
+        ModelError: It can't be read, loaded or run, is too large, or takes, gives or tells something else.
     """
 
     def __init__(self, path: Path, member: int | None = None) -> None:
@@ -58,14 +59,16 @@ class AggressionModel:
                 f"{path}: the clip model takes {self._input.shape[1:]}, not {wanted}: maps, steps in {FRAMES} "
                 "pictures, rows, columns; give one trained by models/train/aggression"
             )
+        if self._input.type != "tensor(float)":
+            raise ModelError(
+                f"{path}: the clip model takes {self._input.type}, not tensor(float); export it as float32"
+            )
         self._member = member
         self._output = "fight" if member is None else "members"
         if self._output not in {each.name for each in self._session.get_outputs()}:
             raise ModelError(f"{path}: the clip model gives no {self._output!r}; give one trained by this recipe")
-        described = self._session.get_modelmeta().custom_metadata_map
-        self.facts: dict[str, Any] = {
-            key: json.loads(text) for key, text in described.items() if key in {"accuracy", "held_out"}
-        }
+        self.facts: dict[str, Any] = _facts(path, self._session.get_modelmeta().custom_metadata_map)
+        self._try_out(path)
 
     def score(self, maps: NDArray[np.float32]) -> float:
         """The likeness of a clip to a fight, 0 to 1.
@@ -75,3 +78,28 @@ class AggressionModel:
         """
         output: Any = self._session.run([self._output], {self._input.name: maps[np.newaxis]})[0]
         return float(output[0, self._member or 0])
+
+    def _try_out(self, path: Path) -> None:
+        """Judge a clip in which nothing moves: what fails on it would fail on every clip, while cameras are counted."""
+        still = np.zeros((MAPS, FRAMES - 1, CELLS, CELLS), np.float32)
+        try:
+            likeness = self.score(still)
+        except Exception as error:  # of the runtime, or because the output has another shape
+            raise ModelError(
+                f"{path}: the clip model can't judge a clip: {error}; give one trained by this recipe"
+            ) from error
+        if not 0 <= likeness <= 1:
+            raise ModelError(f"{path}: the clip model gives {likeness}, not 0 to 1; give one trained by this recipe")
+
+
+def _facts(path: Path, described: Mapping[str, str]) -> dict[str, Any]:
+    """What a model file says of itself."""
+    facts: dict[str, Any] = {}
+    for key in sorted({"accuracy", "held_out"} & described.keys()):
+        try:
+            facts[key] = json.loads(described[key])
+        except ValueError as error:
+            raise ModelError(
+                f"{path}: the clip model's metadata {key!r} is no JSON ({error}); give one trained by this recipe"
+            ) from error
+    return facts

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from agent.errors import ModelError
 from agent.vision.aggression import MOST_BYTES, AggressionModel
@@ -108,3 +108,58 @@ def test_given_no_file_or_no_model_then_it_is_refused(tmp_path: Path) -> None:
     broken.write_bytes(bytes(MOST_BYTES + 1))
     with pytest.raises(ModelError, match="at most"):
         AggressionModel(broken)
+
+
+def write_mean(path: Path, *, kind: int = TensorProto.FLOAT, plus: float = 0.5, wide: int = 1, **facts: str) -> None:
+    """A clip model of the right shape, which gives the mean of its maps and so much more."""
+    number = np.float64 if kind == TensorProto.DOUBLE else np.float32
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMean", ["motion"], ["mean"], axes=[1, 2, 3, 4], keepdims=0),
+            helper.make_node("Add", ["mean", "plus"], ["more"]),
+            helper.make_node("Reshape", ["more", "shape"], ["fight"]),
+        ],
+        "mean",
+        [helper.make_tensor_value_info("motion", kind, ["n", MAPS, FRAMES - 1, CELLS, CELLS])],
+        [helper.make_tensor_value_info("fight", kind, None)],
+        [
+            numpy_helper.from_array(np.array([plus], number), "plus"),
+            numpy_helper.from_array(np.array([-1] + [1] * wide), "shape"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    helper.set_model_props(model, facts)
+    onnx.save(model, str(path))
+
+
+def test_given_a_foreign_model_of_the_right_shape_then_it_judges(tmp_path: Path) -> None:
+    write_mean(tmp_path / "other.onnx", accuracy='{"whole": [0.8]}', author="80 % of one")
+    model = AggressionModel(tmp_path / "other.onnx")
+    assert model.facts == {"accuracy": {"whole": [0.8]}}
+    assert model.score(np.zeros((MAPS, FRAMES - 1, CELLS, CELLS), np.float32)) == 0.5
+
+
+def test_given_a_model_that_tells_its_accuracy_in_words_then_it_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    write_mean(tmp_path / "other.onnx", accuracy="80 %")
+    with pytest.raises(ModelError, match=r"metadata 'accuracy' is no JSON"):
+        AggressionModel(tmp_path / "other.onnx")
+
+
+def test_given_a_model_of_other_numbers_then_it_is_refused_before_it_judges_a_clip(tmp_path: Path) -> None:
+    write_mean(tmp_path / "other.onnx", kind=TensorProto.DOUBLE)
+    with pytest.raises(ModelError, match=r"takes tensor\(double\), not tensor\(float\)"):
+        AggressionModel(tmp_path / "other.onnx")
+
+
+@pytest.mark.parametrize("plus", [float("nan"), float("inf"), -0.5, 80.0])
+def test_given_a_model_whose_likeness_is_none_then_it_is_refused(tmp_path: Path, plus: float) -> None:
+    write_mean(tmp_path / "other.onnx", plus=plus)
+    with pytest.raises(ModelError, match="not 0 to 1"):
+        AggressionModel(tmp_path / "other.onnx")
+
+
+@pytest.mark.parametrize("wide", [0, 2])
+def test_given_a_model_whose_output_has_another_shape_then_it_is_refused(tmp_path: Path, wide: int) -> None:
+    write_mean(tmp_path / "other.onnx", wide=wide)
+    with pytest.raises(ModelError, match="can't judge a clip"):
+        AggressionModel(tmp_path / "other.onnx")
