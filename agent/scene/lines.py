@@ -7,7 +7,7 @@ interval ends. The cumulative counts never reset; they and what the open interva
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,8 +25,12 @@ from agent.scene.speed import Pace
 from agent.values import CLASS_NAMES, RoadUser
 
 DIRECTIONS: Final[Mapping[int, Direction]] = {1: "a_to_b", -1: "b_to_a"}
+_WAYS: Final = tuple(DIRECTIONS.values())
 FOOTPRINT: Final = 0.4
 """The part of a box, from its lower edge, that stands for the ground a vehicle covers."""
+_ABSENT_LIMIT: Final = 64
+"""So many lines that are not drawn now keep their totals; who was gone for longest is forgotten."""
+_ABSENT: Final = "absent"
 LENGTH_M: Final[Mapping[RoadUser, float]] = {
     RoadUser.PERSON: 0.5,
     RoadUser.BICYCLE: 1.8,
@@ -97,10 +101,11 @@ class Lines:
             tally.cumulative = int(kept.get("cumulative", 0))
             tally.settled = Counter({str(key): int(value) for key, value in as_state(kept.get("open")).items()})
             tally.occupied_s = float(kept.get("occupied_s", 0.0))
+        self._absent = _absent(state, {line.name for line in self._lines})
 
     def state(self) -> State:
-        """Cumulative counts and the open interval, by line and direction."""
-        kept: State = {}
+        """Cumulative counts and the open interval, by line and direction; of lines not drawn now the counts alone."""
+        kept: State = {name: {**totals, _ABSENT: rank} for rank, (name, totals) in enumerate(self._absent.items())}
         for (name, way), tally in self._tallies.items():
             kept.setdefault(name, {})[DIRECTIONS[way]] = {
                 "cumulative": tally.cumulative,
@@ -215,6 +220,16 @@ class Lines:
         )
         tally.begin()
         return body
+
+
+def _absent(state: Mapping[str, Any], drawn: Iterable[str]) -> dict[str, State]:
+    """The totals of lines that are not drawn now, by name, the longest gone first: a line may come back."""
+    gone = {name: as_state(line) for name, line in state.items() if name not in drawn}
+    since = sorted(gone, key=lambda name: float(gone[name].get(_ABSENT, _ABSENT_LIMIT)))
+    return {
+        name: {way: {"cumulative": int(as_state(gone[name].get(way)).get("cumulative", 0))} for way in _WAYS}
+        for name in since[-_ABSENT_LIMIT:]
+    }
 
 
 def footprints_over(boxes: Array, lines: Array) -> Mask:

@@ -67,6 +67,40 @@ def test_given_a_crash_in_the_middle_of_an_interval_then_what_was_counted_is_kep
     assert a_to_b.interval.partial
 
 
+OTHER = [{"name": "other", "points": [(100, 300), (540, 300)]}]
+
+
+def test_given_a_line_is_away_for_a_while_when_it_comes_back_then_its_cumulative_goes_on() -> None:
+    watcher = scene()
+    drive(watcher, 1, 0.0)
+    watcher.stop(instant(5))
+    for at_s in (10.0, 20.0):
+        watcher = scene(watcher.snapshot(), lines=OTHER)
+        drive(watcher, 1, at_s)
+        away = counts(watcher.stop(instant(at_s + 5)))
+    assert [(body.line, body.cumulative) for body in away] == [("other", 2), ("other", 0)]
+    again = scene(watcher.snapshot())
+    drive(again, 1, 30.0)
+    assert [(body.line, body.cumulative) for body in counts(again.stop(instant(35)))] == [("main", 2), ("main", 0)]
+
+
+def test_given_more_lines_than_are_kept_then_those_gone_for_longest_are_forgotten() -> None:
+    state = None
+    for number in range(70):
+        watcher = scene(state, lines=[{"name": f"n{number}", "points": [(100, 240), (540, 240)]}])
+        drive(watcher, 1, 10.0 * number)
+        watcher.stop(instant(10.0 * number + 5))
+        state = watcher.snapshot()
+    assert state is not None
+    assert len(json.loads(state)["rules"]["lines"]) == 65, "64 that are away, and the one that is drawn"
+
+    def total(name: str) -> int | None:
+        body = counts(scene(state, lines=[{"name": name, "points": [(100, 240), (540, 240)]}]).stop(instant(710)))[0]
+        return body.cumulative
+
+    assert (total("n0"), total("n4"), total("n5"), total("n68"), total("n69")) == (0, 0, 1, 1, 1)
+
+
 def test_given_a_stop_and_a_start_then_cumulative_goes_on_and_nothing_is_counted_twice() -> None:
     watcher = scene()
     drive(watcher, 1, 0.0)
