@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from stat import S_IMODE
+from stat import S_IMODE, S_ISVTX
 from typing import Final
 
 from agent.config.schema import Config
@@ -50,7 +50,23 @@ def laxities(config: Config, file: Path) -> Iterator[Laxity]:
     if mode & _CHANGED_BY_OTHERS:
         wrong = f"anybody on this machine may change {file} (mode {mode:04o}), and with it where records go"
         yield Laxity(wrong, f"chmod o-w {file}")
+    if config.update is not None:
+        yield from _of_the_root(config.update.root_file)
     folder = config.state_dir
     if folder.is_dir() and (mode := S_IMODE(folder.stat().st_mode)) & _CHANGED_BY_OTHERS:
         wrong = f"anybody on this machine may delete what waits in {folder} (mode {mode:04o})"
         yield Laxity(wrong, f"chmod 700 {folder}", is_about_state=True)
+
+
+def _of_the_root(root: Path) -> Iterator[Laxity]:
+    """Whoever may change the pinned root, or put another in its place, decides whose models this box believes."""
+    for place in (root, root.absolute().parent):
+        try:
+            mode = S_IMODE(place.stat().st_mode)
+        except OSError:  # what is not there is told where it is read
+            continue
+        if mode & _CHANGED_BY_OTHERS and not (place.is_dir() and mode & S_ISVTX):
+            wrong = (
+                f"anybody on this machine may change {place} (mode {mode:04o}), and with it whose models are believed"
+            )
+            yield Laxity(wrong, f"chmod o-w {place}")

@@ -151,6 +151,30 @@ def test_given_what_others_may_read_or_change_then_each_is_named_with_what_mends
     assert "kata" not in "".join(sentences)
 
 
+def test_given_others_may_change_the_pinned_root_or_its_folder_then_both_are_named(tmp_path: Path) -> None:
+    file, folder = tmp_path / "box.yaml", tmp_path / "trust"
+    folder.mkdir(mode=0o755)
+    root = folder / "root.json"
+    file.write_text(
+        f"device: d\nstate_dir: {tmp_path / 'state'}\nmqtt: {{host: b}}\ncameras: [{{name: u, source: 'rtsp://h/x'}}]\n"
+        f"update: {{url: 'http://h/', root_file: {root}}}\n"
+    )
+    file.chmod(0o600)
+    chosen = parse_config(file.read_text(), str(file))
+    assert not list(laxities(chosen, file)), "a root that is not there is told elsewhere"
+    root.write_text("{}")
+    root.chmod(0o644)
+    assert not list(laxities(chosen, file))
+    root.chmod(0o666)
+    folder.chmod(0o777)
+    wrong = [str(lax) for lax in laxities(chosen, file)]
+    assert wrong[0].endswith(f"may change {root} (mode 0666), and with it whose models are believed; chmod o-w {root}")
+    assert wrong[1].startswith(f"anybody on this machine may change {folder} (mode 0777)")
+    root.chmod(0o644)
+    folder.chmod(0o1777)
+    assert not list(laxities(chosen, file)), "in a sticky folder nobody replaces another's file"
+
+
 @pytest.mark.parametrize(
     ("text", "clean"),
     [
