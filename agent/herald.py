@@ -56,13 +56,13 @@ class Herald:
         for status in statuses:
             news = news_of(status, self._told.get(status.slot))
             if news is not None:
-                self._told[status.slot] = news.told
                 records = [
                     self._record(at, camera, models.get(camera.model), status, news, phase)
                     for camera in self._concerned(status)
                     for phase in news.phases
                 ]
                 self._sink.put(records, {f"{_STORED}{status.slot}": news.told.text()})
+                self._told[status.slot] = news.told
         shown = tuple((f"{status.slot} {status.state} {status.watching}", status.reason) for status in statuses)
         is_new, self._shown = shown != self._shown, shown
         return is_new

@@ -76,7 +76,7 @@ def watch(app: App, notifier: Notifier, stopping: threading.Event) -> int:
             return STUCK
         notifier.watchdog()
         app.wishes.hear()
-        if (is_news := app.tell_updates()) or time.monotonic() >= health_due_s:
+        if (is_news := _tell_updates(app)) or time.monotonic() >= health_due_s:
             health_due_s += 0 if is_news else app.config.health_s
             try:
                 health = app.publish_health()
@@ -86,3 +86,12 @@ def watch(app: App, notifier: Notifier, stopping: threading.Event) -> int:
             live = sum(camera.state == "live" for camera in health.cameras.values())
             notifier.status(f"{live} of {len(health.cameras)} cameras live; " + "; ".join(health.problems)[:200])
     return 0
+
+
+def _tell_updates(app: App) -> bool:
+    """Record what is new in the updates; what can't be recorded now is tried again, and counting goes on."""
+    try:
+        return app.tell_updates()
+    except KentonganError as error:
+        LOG.warning("what is new in the updates is not told yet: %s", error)
+        return False

@@ -113,6 +113,28 @@ def test_a_stage_that_is_stuck_ends_the_daemon_with_a_code_of_its_own(
     assert "stuck: watching" in caplog.text
 
 
+class Speechless(App):
+    """A box whose outbox can't take what is new in the updates."""
+
+    def tell_updates(self) -> bool:
+        raise OutboxError("the outbox is full")
+
+
+def test_updates_that_can_not_be_told_now_do_not_end_the_daemon(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, stopping, codes = Speechless(config, Secrets(), loop_files=True), threading.Event(), list[int]()
+    app.start()
+    watching = threading.Thread(target=lambda: codes.append(watch(app, NOBODY, stopping)))
+    watching.start()
+    time.sleep(1.2)
+    stopping.set()
+    watching.join(5)
+    app.stop()
+    assert codes == [0]
+    assert "the outbox is full" in caplog.text
+
+
 def test_the_daemon_tells_systemd_how_it_fares_until_it_is_told_to_stop(app: App, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
