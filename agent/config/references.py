@@ -15,6 +15,8 @@ from agent.config.explain import place
 from agent.config.fault import Fault, Path, shown
 
 BUILT_IN_MODEL: Final = "street"
+CONFIGURATION: Final = "configuration"
+"""The slot of signed lines and zones, beside those of the models."""
 _NO_PAIR: Final = "a client certificate needs both cert_file and key_file"
 
 
@@ -63,6 +65,10 @@ def _names_twice(document: Document, lists: tuple[Path, ...], what: str) -> Iter
 
 def _models(document: Document) -> Iterator[Fault]:
     models = document.at(("models",))
+    if isinstance(models, dict) and CONFIGURATION in models:
+        path: Path = ("models", CONFIGURATION)
+        wrong = f'no model can be called "{CONFIGURATION}": updates of lines and zones are told under that name'
+        yield Fault(document.mark(path), path, wrong, "give it another name")
     known = [*models, BUILT_IN_MODEL] if isinstance(models, dict) else [BUILT_IN_MODEL]
     for path, camera in _cameras(document):
         wanted, model_path = camera.get("model"), (*path, "model")

@@ -1,4 +1,4 @@
-"""What updates need from the machine: the extra's packages, the pinned root, a name for every slot.
+"""What updates need from the machine: the extra's packages, and the pinned root.
 
 Reads what it must, and asks the update server only where the cameras and the broker are asked too. Every finding says
 what to do.
@@ -17,8 +17,6 @@ from agent.config.schema import Config
 from agent.ops.findings import Finding, Level
 
 PACKAGES: Final = ("tuf", "securesystemslib", "cryptography", "urllib3")
-_RESERVED: Final = "configuration"
-"""The slot of lines and zones; a model of that name could not be told from it."""
 
 
 def has_package(name: str) -> bool:
@@ -36,10 +34,6 @@ def check_update(config: Config, installed: Callable[[str], bool] = has_package)
     wish = config.update
     if wish is None:
         return
-    for number, camera in enumerate(config.cameras):
-        if camera.model == _RESERVED:
-            wrong = f"a model is called {_RESERVED}, which is what updates call lines and zones"
-            yield Finding(Level.ERROR, ("cameras", number, "model"), wrong, "give the model another name")
     missing = [name for name in PACKAGES if not installed(name)]
     if missing:
         wrong = f"updates need the extra of that name, and {missing[0]} is not installed"

@@ -74,10 +74,6 @@ def test_extra_that_is_not_installed_is_one_sentence(tmp_path: Path) -> None:
     assert "pip install 'kentongan[update]'" in finding.hint
 
 
-def test_model_called_configuration_can_not_be_told_from_the_configuration(tmp_path: Path) -> None:
-    assert any("called configuration" in text for text in told(tmp_path, model="configuration"))
-
-
 def test_box_without_the_section_has_nothing_to_check(tmp_path: Path) -> None:
     text = TEXT.format(url="https://x/y", model="street").partition("update:")[0]
     assert list(check_update(parse_config(text, "f", folder=tmp_path))) == []

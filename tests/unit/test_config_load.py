@@ -157,6 +157,12 @@ def test_given_one_wrong_value_in_a_camera_then_its_fault_says_what_to_write(tex
     assert hint in fault.split("\N{EN DASH}")[1]
 
 
+def test_given_a_model_called_like_the_slot_of_lines_and_zones_then_it_is_refused() -> None:
+    fault = the_fault_of(with_camera("    model: configuration\n") + "models: {configuration: {file: a.onnx}}\n")
+    assert 'no model can be called "configuration"' in fault
+    assert fault.endswith("give it another name")
+
+
 @pytest.mark.parametrize(
     ("mqtt", "wrong", "hint"),
     [
