@@ -18,10 +18,9 @@ from typing import Final
 from uuid import uuid4
 
 from agent.assembly import configured_models, model_ref, open_configured
-from agent.changes import BusyError, EndedError
+from agent.changes import EndedError
 from agent.clock import Clock, SystemClock, machine_boot
 from agent.config.schema import Camera, Config, Secrets
-from agent.errors import ModelError
 from agent.evidence.keeper import EvidenceKeeper
 from agent.health import birth_of, health_of
 from agent.herald import Herald
@@ -116,9 +115,8 @@ class App:
         # Time can't be earlier than what the box already recorded: a Pi wakes without a clock.
         self.clock = clock or SystemClock(not_before_s=self.outbox.newest_s())
         self._started_s = self.clock.now().mono_s
-        self.updating, self.detectors = _models(config, file, self.clock)
+        self.updating, self.detectors = _models(config, file, self.clock, undo)
         if self.updating is not None:
-            undo.callback(self.updating.stop)  # a start that fails for another part is no crash of a model
             self.config = config = self.updating.config
         self.writer = OutboxWriter(self.outbox, commit_s=config.outbox.commit_ms / 1000)
         self.wishes = Wishes(lambda: self.loop, self.writer, self.clock, config.state_dir)
@@ -199,17 +197,14 @@ class App:
         """See :class:`agent.updating.Running`.
 
         Raises:
-            ModelError: The watching thread has no time; what was running runs on.
+            BusyError: The watching thread has no time; what was running runs on.
         """
 
         def take_over() -> None:
             self.loop.exchange(slot, detector, model_ref(detector.description))
             self.detectors = {**self.detectors, slot: detector}
 
-        try:
-            self._between_frames(take_over)
-        except BusyError as error:
-            raise ModelError(f"{slot}: {error}") from error
+        self._between_frames(take_over)
 
     def redraw(self, config: Config) -> None:
         """See :class:`agent.updating.Running`; a camera whose rate changes is opened anew.
@@ -313,11 +308,14 @@ class App:
         return open_source(address, camera.name, self.clock, SourceOptions(live=live, paced=True, loop=loop))
 
 
-def _models(config: Config, file: Path | None, clock: Clock) -> tuple[Updating | None, dict[str, Detector]]:
+def _models(
+    config: Config, file: Path | None, clock: Clock, undo: ExitStack
+) -> tuple[Updating | None, dict[str, Detector]]:
     """One detector per model that some camera uses; where updates are taken, of whatever is in charge by now."""
     models = configured_models(config)
     if config.update is not None:
         updating = Updating(config, file, models, clock)
+        undo.callback(updating.stop)  # a start that fails for another part or model is no crash of a new one
         return updating, updating.open_detectors()
     used = sorted({camera.model for camera in config.cameras})
     return None, {name: open_configured(models[name]) for name in used}

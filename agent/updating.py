@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from agent.assembly import budget_s, open_judged, subject_of
+from agent.changes import BusyError
 from agent.clock import Clock
 from agent.config.schema import Config, Model
-from agent.errors import ConfigError, KentonganError, ModelError
+from agent.errors import ConfigError, KentonganError, ModelError, SourceError
 from agent.mqtt.commands import NoArgs, Order
 from agent.ops.check_geometry import check_geometry, errors_of
 from agent.records import Scalar
 from agent.scene.scene import Scene
-from agent.update.refusal import RULES
+from agent.update.refusal import RULES, UpdateError
 from agent.update.status import UpdateStatus
 from agent.values import Detections, Image
 from agent.vision.detector import Detector
@@ -146,10 +147,14 @@ class Updating:
 
         Raises:
             ModelError: They do not load; what was running runs on.
+            UpdateError: The pipeline has no time for it now (``not_now``); what was running runs on.
         """
         detector = open_judged(self._models[slot], model)
         if self._running is not None:
-            self._running.exchange(slot, detector)
+            try:
+                self._running.exchange(slot, detector)
+            except BusyError as error:
+                raise UpdateError("not_now", f"{slot}: {error}") from error
         described = model.description
         LOG.info("%s: %s %s (%s) is in charge", slot, described.name, described.version, described.sha256[:8])
 
@@ -157,15 +162,38 @@ class Updating:
         """Go on with this configuration.
 
         Raises:
-            KentonganError: It can't count, by the rules of ``kentongan check``; the box goes on with what it had.
+            ConfigError: It can't count, by the rules of ``kentongan check``; the box goes on with what it had.
+            UpdateError: The box can't take it just now (``not_now``); it goes on with what it had.
         """
         _require_same_box(self.config, config)
-        _require_countable(config)
-        if self._running is not None:
-            self._running.redraw(config)
+        self.judge(config)
+        self.restore(config)
+        LOG.info("lines, zones and rates are those of the signed configuration")
+
+    def restore(self, config: Config) -> None:
+        """Go on with a configuration that ran before, whatever it would be judged to be now.
+
+        Raises:
+            UpdateError: The box can't do it just now (``not_now``): it is busy, or a camera does not open.
+        """
+        try:
+            if self._running is not None:
+                self._running.redraw(config)
+        except (BusyError, SourceError) as error:
+            raise UpdateError("not_now", str(error)) from error
         self.config = config
         self._service.ask(self._budgets(config))
-        LOG.info("lines, zones and rates are those of the signed configuration")
+
+    def judge(self, config: Config) -> None:
+        """Whether everything in a configuration can count, by the rules of ``kentongan check``.
+
+        Raises:
+            ConfigError: Something can't.
+        """
+        for number, camera in enumerate(config.cameras):
+            for finding in errors_of(check_geometry(camera, ("cameras", number))):
+                raise ConfigError(f"camera {camera.name}: {finding.text()}")
+            Scene(camera, device=config.device, model=None)
 
     def broker_connected(self) -> bool:
         """Whether the broker answers now."""
@@ -205,20 +233,9 @@ def _require_same_box(before: Config, after: Config) -> None:
     """Only what may be signed can change while the box runs.
 
     Raises:
-        ConfigError: The installer's file says something else by now.
+        UpdateError: The installer's file says something else by now (``not_now``).
     """
     signed = {"cameras": {"__all__": {"lines", "zones", "ground", "detect_fps"}}}
     if before.model_dump(exclude=signed) != after.model_dump(exclude=signed):
-        raise ConfigError("the configuration's file was changed since the agent started; restart the agent first")
-
-
-def _require_countable(config: Config) -> None:
-    """What ``kentongan check`` says of lines, zones and ground.
-
-    Raises:
-        ConfigError: Something can't count.
-    """
-    for number, camera in enumerate(config.cameras):
-        for finding in errors_of(check_geometry(camera, ("cameras", number))):
-            raise ConfigError(f"camera {camera.name}: {finding.text()}")
-        Scene(camera, device=config.device, model=None)
+        why = "the configuration's file was changed since the agent started; restart the agent first"
+        raise UpdateError("not_now", why)

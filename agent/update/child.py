@@ -58,21 +58,14 @@ class ChildEyes:
         command: The child's command line.
 
     Raises:
-        UpdateError: It does not load.
+        UpdateError: It does not load, or the box can't start a process just now (``not_now``).
     """
 
     def __init__(self, subject: Subject, limits: ChildLimits, command: Sequence[str] = _COMMAND) -> None:
         self._name = subject.path.name
         self._limits = limits
         self._unread = b""
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=Path(__file__).parents[2],
-            start_new_session=True,  # a Ctrl-C for the agent is not one for the child
-        )
+        self._process = _started(command)
         self._requests, self._answers = cast("IO[bytes]", self._process.stdin), cast("IO[bytes]", self._process.stdout)
         os.set_blocking(self._requests.fileno(), False)
         request = {
@@ -167,3 +160,18 @@ class ChildEyes:
         except OSError:
             return 0
         return int(statm.split()[1]) * _PAGE_BYTES
+
+
+def _started(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=Path(__file__).parents[2],
+            start_new_session=True,  # a Ctrl-C for the agent is not one for the child
+        )
+    except OSError as error:  # no memory or no process left: no fault of the candidate
+        why = f"this box can't start a trial just now: {error.strerror or error}; the next check tries again"
+        raise UpdateError("not_now", why) from error

@@ -7,14 +7,16 @@ is put in charge. Pulling the plug is therefore always a way back.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from agent.clock import Clock
-from agent.config.load import load_config
+from agent.config.document import read_text
+from agent.config.load import parse_config
+from agent.config.references import CONFIGURATION
 from agent.config.schema import Config
-from agent.errors import KentonganError
+from agent.errors import ConfigError, KentonganError
 from agent.update.durable import Disk
 from agent.update.offer import Box, ConfigurationOffer, read_custom, why_not_this_box
 from agent.update.patch import apply_patch, parse_patch
@@ -25,7 +27,6 @@ from agent.update.stepper import Stepper
 
 _log = logging.getLogger(__name__)
 
-CONFIGURATION: Final = "configuration"
 LARGEST_BYTES: Final = 1_000_000
 
 
@@ -36,7 +37,24 @@ class ConfigurationHost(Protocol):
         """Go on with this configuration.
 
         Raises:
-            KentonganError: It can't; the box goes on with what it had.
+            ConfigError: It can't count; the box goes on with what it had.
+            KentonganError: Not now; likewise.
+        """
+        ...
+
+    def restore(self, config: Config) -> None:
+        """Go on with a configuration that ran before; it is not judged anew.
+
+        Raises:
+            KentonganError: Not now; the box goes on with what it had.
+        """
+        ...
+
+    def judge(self, config: Config) -> None:
+        """Whether a configuration can count; safe before the box runs.
+
+        Raises:
+            ConfigError: It can't.
         """
         ...
 
@@ -62,8 +80,10 @@ class ConfirmRules:
 class _OnTrial:
     """A configuration that runs and is not in charge yet."""
 
+    config: Config
     since_s: float
-    connected_since_s: float | None
+    connected_since_s: float | None = None
+    is_over: bool = False  # it was taken back; the disk does not know yet
 
 
 class ConfigurationUpdater(Stepper):
@@ -99,6 +119,8 @@ class ConfigurationUpdater(Stepper):
         self._box = box
         self._rules = rules or ConfirmRules()
         self._trial: _OnTrial | None = None
+        self._base = ""  # the installer's text as the agent started with it
+        self._running: Config | None = None  # what ran before a trial
         self._steps = {"downloading": self._download, "verifying": self._verify, "trial": self._try}
 
     def at_start(self) -> Config:
@@ -108,7 +130,9 @@ class ConfigurationUpdater(Stepper):
             ConfigError: Not even the installer's is right.
         """
         self._trial = None
-        return self._in_charge()
+        self._base = read_text(self._installed)
+        self._running = self._in_charge()
+        return self._running
 
     @property
     def urgent(self) -> bool:
@@ -171,7 +195,7 @@ class ConfigurationUpdater(Stepper):
         try:
             self._read(self._held())
         except UpdateError as error:
-            self._refuse(error.kind, str(error))
+            self._give_up(error)
         else:
             self._save(self._slot.to("trial", self._utc_s()))
 
@@ -189,45 +213,75 @@ class ConfigurationUpdater(Stepper):
             return  # nothing could be proved now; the trial waits
         self._save(self._slot.to("trial", self._slot.since_utc_s, attempts=self._slot.attempts + 1))
         try:
-            self._host.apply(self._read(self._held()))
+            config = self._read(self._held())
+            self._host.apply(config)
         except UpdateError as error:
-            self._refuse(error.kind, str(error))
-        except KentonganError as error:
+            self._give_up(error)
+        except ConfigError as error:
             self._refuse("bad_configuration", str(error))
+        except KentonganError as error:
+            self._give_up(UpdateError("not_now", str(error)))
         else:
-            self._trial = _OnTrial(self._clock.now().mono_s, None)
+            self._trial = _OnTrial(config, self._clock.now().mono_s)
 
     def _follow_trial(self, trial: _OnTrial) -> None:
         now_s = self._clock.now().mono_s
+        if trial.is_over:
+            self._take_back(trial)
+            return
         if not self._host.broker_connected():
             trial.connected_since_s = None
         elif trial.connected_since_s is None:
             trial.connected_since_s = now_s
         since_s = trial.connected_since_s
         if since_s is not None and now_s - since_s >= self._rules.connected_s:
-            self._trial = None
             self._save(self._slot.committed(self._utc_s()).proven())
+            self._running, self._trial = trial.config, None
             self._tidy()
         elif now_s - trial.since_s >= self._rules.most_s:
-            self._trial = None
-            self._refuse("broker_lost", "the box lost its broker under it")
-            self._host.apply(self._in_charge())
+            self._take_back(trial)
+
+    def _take_back(self, trial: _OnTrial) -> None:
+        """First in the running box, then on the disk; what fails is done again by the next step."""
+        if not trial.is_over and self._running is not None:
+            try:
+                self._host.restore(self._running)
+            except KentonganError as error:
+                _log.warning("the configuration that lost the broker still runs: %s", error)
+                return
+        trial.is_over = True
+        self._refuse("broker_lost", "the box lost its broker under it")
+        self._trial = None
 
     def _in_charge(self) -> Config:
-        held = self._slot.in_charge
-        if held is not None:
+        """What counts by the disk; a signed one that can't be read or can't count gives way to the one before it.
+
+        Raises:
+            ConfigError: Not even the installer's is right.
+        """
+        installers = parse_config(self._base, str(self._installed), folder=self._installed.absolute().parent)
+        while (held := self._slot.in_charge) is not None:
             try:
-                return self._read(held)
+                config = self._read(held)
+                self._host.judge(config)
             except UpdateError as error:
-                _log.warning("the signed configuration can't be used: %s", error)
-                self._slot = replace(self._slot.rolled_back(error.kind, str(error), self._utc_s()), previous=None)
-                with self._noting_the_disk():
-                    self._file.save(self._slot)
-        return load_config(self._installed)
+                self._go_back(error.kind, str(error))
+            except ConfigError as error:
+                self._go_back("bad_configuration", str(error))
+            else:
+                return config
+        return installers
+
+    def _go_back(self, kind: Kind, why: str) -> None:
+        _log.warning("the signed configuration can't be used: %s", why)
+        self._slot = self._slot.rolled_back(kind, why, self._utc_s())
+        with self._noting_the_disk():
+            self._file.save(self._slot)
 
     def _read(self, held: Held) -> Config:
+        """A signed configuration, laid over the installer's as the agent started with it."""
         patch = parse_patch(self._store.read(held.sha256), held.name)
-        return apply_patch(self._installed.read_text(encoding="utf-8"), patch, self._installed)
+        return apply_patch(self._base, patch, self._installed)
 
     def _held(self) -> Held:
         return self._candidate().model

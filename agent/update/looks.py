@@ -6,6 +6,7 @@ Quick for the pipeline: a look is noted, and now and then one live frame is kept
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,6 +20,10 @@ USUAL_SPAN_S: Final = 600.0
 """Over how long is measured what is usual."""
 BUSY_PERIODS: Final = 10
 """A box that never rests still shows the shadow every tenth of the frames that it would see, so that it ends."""
+FAILURES: Final = 3
+FAILURES_SPAN_S: Final = 60.0
+FAILING_S: Final = 10.0
+"""One odd picture condemns nobody: a model fails when three looks do within a minute, or every look for ten seconds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +43,9 @@ class LiveLooks:
         self._period_s: float | None = None
         self._due_s = 0.0
         self._live: Live | None = None
-        self._failure: str | None = None
+        self._failures: deque[float] = deque(maxlen=FAILURES)
+        self._failing_since_s: float | None = None
+        self._why = ""
 
     def saw(self, image: Image, found: Detections, took_s: float, now_s: float, *, rested: bool) -> None:
         """Note a look.
@@ -51,22 +58,36 @@ class LiveLooks:
             rested: Whether there was nothing to do just before it.
         """
         with self._lock:
+            self._failing_since_s = None
             self._gauge.saw(Look(now_s, took_s, len(strong(found, SURE_SCORE))))
             if self._period_s is None or now_s < self._due_s:
                 return
             if rested or now_s >= self._due_s + (BUSY_PERIODS - 1) * self._period_s:
                 self._live, self._due_s = Live(image, found), now_s + self._period_s
 
-    def failed(self, why: str) -> None:
-        """Note that the model in charge failed while it ran."""
+    def failed(self, why: str, now_s: float) -> None:
+        """Note that the model in charge could not look at a picture."""
         with self._lock:
-            self._failure = why
+            self._why = why
+            self._failures.append(now_s)
+            if self._failing_since_s is None:
+                self._failing_since_s = now_s
 
     def failure(self) -> str | None:
-        """Why it failed since the last call."""
+        """Why the model in charge fails; ``None`` while it does not, or only now and then."""
         with self._lock:
-            why, self._failure = self._failure, None
-        return why
+            if not self._failures:
+                return None
+            first_s, last_s = self._failures[0], self._failures[-1]
+            often = len(self._failures) == FAILURES and last_s - first_s <= FAILURES_SPAN_S
+            always = self._failing_since_s is not None and last_s - self._failing_since_s >= FAILING_S
+            return self._why if often or always else None
+
+    def forget_failures(self) -> None:
+        """Another model is in charge: how the one before failed says nothing of it."""
+        with self._lock:
+            self._failures.clear()
+            self._failing_since_s = None
 
     def keep_live(self, period_s: float | None) -> None:
         """Keep a live frame each so many seconds from now on; ``None`` keeps none."""
@@ -84,7 +105,6 @@ class LiveLooks:
         with self._lock:
             usual = self._gauge.usual(budget_s)
             self._gauge = Gauge(USUAL_SPAN_S)
-            self._failure = None
         return usual
 
     def against(self, usual: Usual | None, budget_s: float, began_s: float, now_s: float) -> tuple[Kind, str] | None:

@@ -27,6 +27,7 @@ class ModelHost(Protocol):
 
         Raises:
             ModelError: They do not load; what was running runs on.
+            UpdateError: The pipeline has no time for it now (``not_now``); what was running runs on.
         """
         ...
 

@@ -30,6 +30,7 @@ TroubleKind: TypeAlias = Literal[
     "malformed",  # signed, but not understood by this version of the agent
     "disk_full",
     "too_big",
+    "not_now",  # the box could not take it just then, through no fault of what is new
     "bad_model",  # external data, foreign operators, unknown family, no ONNX
 ]
 RuleKind: TypeAlias = Literal["downgrade", "held", "not_for_this_box", "not_yet", "withdrawn", "known_bad"]

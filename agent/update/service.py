@@ -30,6 +30,7 @@ EARLIEST_UTC_S: Final = 1_767_225_600.0
 _CLOCK_SLACK_S: Final = 86_400.0
 _FIRST_CHECK_S: Final = 300.0  # spread over minutes, so that a city that gets its power back does not ask at once
 _IDLE_S: Final = 5.0
+_WATCH_S: Final = 1.0
 _SHADOW_S: Final = 0.25
 _SOON_S: Final = 0.0
 
@@ -260,10 +261,13 @@ class UpdateService:
         self._repository.close()
 
     def _pause_s(self) -> float:
+        if any(one.urgent for one in self._all):
+            return _WATCH_S
         states = {one.status().state for one in self._all if one.busy}
-        if states & {"downloading", "verifying", "trial"}:
+        models = {model.status().state for model in self._models.values()}
+        if states & {"downloading", "verifying"} or "trial" in models:
             return _SOON_S
-        return _SHADOW_S if "shadow" in states else _IDLE_S
+        return _SHADOW_S if states & {"shadow", "trial"} else _IDLE_S  # a configuration waits for its broker
 
     def _require_clock(self) -> None:
         """Without a clock that runs forward, expiry means nothing, and old metadata could be served for ever."""

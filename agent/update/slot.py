@@ -20,6 +20,7 @@ from agent.update.refusal import Kind
 from agent.update.status import UNDER_WAY, ShadowReport, State, UpdateStatus
 from agent.update.watch import Usual
 
+_DETAIL_LIMIT: Final = 300  # what a library or a signed file says must not make a message that no broker takes
 _BLOCKED_LIMIT: Final = 64  # the oldest is forgotten; its release number stays below the floor
 ATTEMPTS: Final = 3
 """Trials that may be cut short before a candidate is blamed for the power cuts."""
@@ -213,7 +214,7 @@ class Slot:
             candidate=None if self.candidate is None else self.candidate.model.ref(),
             candidate_serial=None if self.candidate is None else self.candidate.model.serial,
             reason=self.kind,
-            detail=self.detail or None,
+            detail=_short(self.detail) or None,
             watching=self.watching,
             shadow=self.shadow,
             checked=self.checked_utc_s,
@@ -223,6 +224,10 @@ class Slot:
         others = [entry for entry in self.blocked if entry.sha256 != model.sha256]
         block = Blocked(sha256=model.sha256, serial=model.serial, kind=kind, detail=detail)
         return tuple([*others, block][-_BLOCKED_LIMIT:])
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _DETAIL_LIMIT else f"{text[: _DETAIL_LIMIT - 1]}…"
 
 
 _SLOT: Final = TypeAdapter(Slot)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from agent.clock import Clock
 from agent.update.durable import Disk
@@ -20,6 +21,9 @@ from agent.update.status import State, UpdateStatus
 from agent.update.store import ModelStore
 
 _log = logging.getLogger(__name__)
+
+_RETRY_KINDS: Final[frozenset[Kind]] = frozenset({"disk_full", "vanished", "arbitrary_installation", "not_now"})
+"""What is no fault of a release: it comes again with the next check."""
 
 
 class Stepper:
@@ -113,6 +117,15 @@ class Stepper:
         self._save(self._slot.refused(kind, why, self._utc_s()))
         _log.warning("the new %s is refused (%s): %s", self._what, kind, why)
         self._tidy()
+
+    def _give_up(self, error: UpdateError) -> None:
+        """A candidate that failed is blocked; one that met with passing trouble may come again."""
+        if error.kind in _RETRY_KINDS:
+            self.close()
+            self._save(self._slot.abandoned(error.kind, str(error), self._utc_s()))
+            self._tidy()
+        else:
+            self._refuse(error.kind, str(error))
 
     def _candidate(self) -> Candidate:
         if self._slot.candidate is None:

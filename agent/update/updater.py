@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from agent.errors import ModelError
+from agent.errors import KentonganError, ModelError
 from agent.update.choice import Offered, Present, choose
 from agent.update.eyes import Eyes, Subject
 from agent.update.golden import GoldenFrame, read_golden
@@ -20,7 +20,7 @@ from agent.update.offer import ModelOffer, Outcomes, Tally, read_custom
 from agent.update.plan import Parts, SlotPlan
 from agent.update.refusal import Kind, UpdateError
 from agent.update.shadow import Shadow
-from agent.update.slot import ATTEMPTS, STARTS, Candidate, Held
+from agent.update.slot import ATTEMPTS, STARTS, Candidate, Held, Slot
 from agent.update.status import UpdateStatus
 from agent.update.stepper import Stepper
 from agent.update.trial import Terms
@@ -31,7 +31,6 @@ from agent.vision.model_file import ModelFile, read_model
 _log = logging.getLogger(__name__)
 
 _STEADY_S: Final = 60.0  # a start that lasts so long was no crash
-_RETRY_KINDS: Final[frozenset[Kind]] = frozenset({"disk_full", "vanished", "arbitrary_installation"})
 
 
 class SlotUpdater(Stepper):
@@ -55,6 +54,7 @@ class SlotUpdater(Stepper):
         self._eyes: Eyes | None = None
         self._shadow: Shadow | None = None
         self._present: Present | None = None
+        self._owes_swap = False  # what is in charge by the disk is not yet what counts
         self._began_s = parts.clock.now().mono_s
         self._steps = {
             "downloading": self._download,
@@ -103,7 +103,7 @@ class SlotUpdater(Stepper):
 
     def failed(self, why: str) -> None:
         """Told when the model in charge fails while it runs."""
-        self._looks.failed(why)
+        self._looks.failed(why, self._clock.now().mono_s)
 
     def status(self) -> UpdateStatus:
         """Where the slot stands."""
@@ -115,12 +115,12 @@ class SlotUpdater(Stepper):
     @property
     def busy(self) -> bool:
         """Whether :meth:`step` has something to do now."""
-        return self._slot.under_way or self._slot.watching
+        return self._slot.under_way or self.urgent
 
     @property
     def urgent(self) -> bool:
-        """Whether a new model is under watch."""
-        return self._slot.watching
+        """Whether a new model is under watch, or still counts though it was taken back."""
+        return self._slot.watching or self._owes_swap
 
     def close(self) -> None:
         """Let the candidate go."""
@@ -154,8 +154,11 @@ class SlotUpdater(Stepper):
 
     def step(self) -> None:
         """Do the next step; returns soon but for a download or a trial."""
-        failure = self._looks.failure()
-        if failure is None or not self._slot.watching:
+        if self._owes_swap:
+            self._swap_back()
+            return
+        failure = self._looks.failure() if self._slot.watching else None
+        if failure is None:
             super().step()
             return
         with self._noting_the_disk():
@@ -247,13 +250,18 @@ class SlotUpdater(Stepper):
         except UpdateError as error:
             self._give_up(error)
             return
-        self._save(self._slot.committed(self._utc_s(), self._looks.usual(self.plan.budget_s)))
-        self._tidy()
+        before = self._slot
+        self._save(before.committed(self._utc_s(), self._looks.usual(self.plan.budget_s)))
         try:
             self._parts.host.swap(self.plan.name, model)
         except ModelError as error:
             self._go_back("load_failed", str(error))
             return
+        except UpdateError as error:
+            self._return_to(before.abandoned(error.kind, str(error), self._utc_s()))
+            return
+        self._looks.forget_failures()
+        self._tidy()
         self._took_over(model)
 
     def _watch(self) -> None:
@@ -277,27 +285,32 @@ class SlotUpdater(Stepper):
         else:
             self._roll_back("withdrawn", told)
 
-    def _give_up(self, error: UpdateError) -> None:
-        """A candidate that failed is blocked; one whose bytes the disk lost may come again."""
-        if error.kind in _RETRY_KINDS:
-            self.close()
-            self._save(self._slot.abandoned(error.kind, str(error), self._utc_s()))
-            self._tidy()
-        else:
-            self._refuse(error.kind, str(error))
-
     def _roll_back(self, kind: Kind, why: str) -> None:
         """Put the model before in charge again, on disk and in the pipeline."""
+        self._owes_swap = True
         self._go_back(kind, why)
-        model = self._load_in_charge()
-        self._parts.host.swap(self.plan.name, model)
+        self._swap_back()
+
+    def _swap_back(self) -> None:
+        """Let the pipeline go on with what is in charge; each step tries again until it does."""
+        try:
+            self._parts.host.swap(self.plan.name, self._load_in_charge())
+        except KentonganError as error:
+            _log.warning("the model of %s that was taken back still counts: %s", self.plan.name, error)
+            return
+        self._owes_swap = False
+        self._looks.forget_failures()
 
     def _go_back(self, kind: Kind, why: str) -> None:
         _log.warning("the model of %s is taken back (%s): %s", self.plan.name, kind, why)
+        self._return_to(self._slot.rolled_back(kind, why, self._utc_s()))
+
+    def _return_to(self, slot: Slot) -> None:
+        """Remember that what was in charge before is again."""
         try:
-            self._save(self._slot.rolled_back(kind, why, self._utc_s()))
+            self._save(slot)
         except OSError:  # a full disk must not keep a bad model in charge: the next start takes the same way
-            self._slot = self._slot.rolled_back(kind, why, self._utc_s())
+            self._slot = slot
         self._tidy()
 
     # Small parts

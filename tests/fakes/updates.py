@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.errors import ModelError
+from agent.errors import KentonganError, ModelError
 from agent.update.durable import Disk
 from agent.update.eyes import Glance, Subject
 from agent.update.offer import CUSTOM_KEY, ModelOffer, Outcomes, Tally
@@ -179,14 +179,21 @@ class CountingHost:
     Attributes:
         running: The sha256 of the model in charge, by slot.
         fails: Models that do not load.
+        trouble: What keeps every swap away, if anything does.
+        on_swap: Called when a swap begins.
     """
 
     def __init__(self) -> None:
         self.running: dict[str, str] = {}
         self.swaps = 0
         self.fails: set[str] = set()
+        self.trouble: KentonganError | None = None
+        self.on_swap: Callable[[], None] = lambda: None
 
     def swap(self, slot: str, model: ModelFile) -> None:
+        self.on_swap()
+        if self.trouble is not None:
+            raise self.trouble
         if model.description.sha256 in self.fails:
             raise ModelError("it does not load")
         self.running[slot] = model.description.sha256

@@ -108,6 +108,7 @@ def test_the_watchdog_waits_longer_than_a_stage_may_be_silent() -> None:
     assert "Type=notify\n" in text
     assert "WatchdogSec=30\n" in text
     assert "RestartPreventExitStatus=78 65\n" in text
+    assert "OOMPolicy=continue\n" in text, "a candidate that the kernel ends does not take the agent along"
     assert re.search(r"(?m)^IPAddressDeny=any$", text)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.config.schema import Config
-from agent.errors import ConfigError
+from agent.errors import ConfigError, KentonganError, SourceError
 from agent.update.configuration import LARGEST_BYTES, ConfigurationUpdater, ConfirmRules
 from agent.update.durable import Disk
 from agent.update.offer import CUSTOM_KEY, Box, ConfigurationOffer, Rollout
@@ -36,10 +36,24 @@ class Running:
         self.connected = True
         self.config: Config | None = None
         self.refuses = False
+        self.trouble: KentonganError | None = None
+        self.restores = 0
 
     def apply(self, config: Config) -> None:
+        self.judge(config)
+        self._go_on_with(config)
+
+    def judge(self, config: Config) -> None:
         if self.refuses:
             raise ConfigError("this line can never count")
+
+    def restore(self, config: Config) -> None:
+        self.restores += 1
+        self._go_on_with(config)
+
+    def _go_on_with(self, config: Config) -> None:
+        if self.trouble is not None:
+            raise self.trouble
         self.config = config
 
     def broker_connected(self) -> bool:
@@ -115,6 +129,90 @@ def test_box_that_loses_its_broker_returns_by_itself(world: World) -> None:
     world.host.connected = False
     world.go(310)
     assert (world.line, world.told) == ("old", ("blocked", "broker_lost"))
+
+
+def lost_under_trial(world: World) -> None:
+    world.offer()
+    world.updater.consider()
+    for _ in range(3):
+        world.updater.step()
+    assert world.line == "new"
+    world.host.connected = False
+
+
+def test_way_back_that_the_disk_refuses_is_done_at_once_and_remembered_when_there_is_room(tmp_path: Path) -> None:
+    world = World(tmp_path, disk := FullDisk())
+    lost_under_trial(world)
+    disk.full = True
+    world.go(310)
+    assert (world.line, world.updater.busy) == ("old", True)
+    disk.full = False
+    world.go(2)
+    assert (world.line, world.told) == ("old", ("blocked", "broker_lost"))
+    assert world.host.restores == 1
+
+
+def test_way_back_that_the_box_refuses_is_tried_until_it_works(world: World) -> None:
+    lost_under_trial(world)
+    world.host.trouble = SourceError("the camera does not open")
+    world.go(310)
+    assert (world.line, world.updater.urgent) == ("new", True)
+    world.host.trouble = None
+    world.go(2)
+    assert (world.line, world.told) == ("old", ("blocked", "broker_lost"))
+
+
+@pytest.mark.parametrize("text", ["", "cameras: [", INSTALLED.replace("gate", "door")])
+def test_way_back_needs_no_installers_file_and_no_judgement(world: World, text: str) -> None:
+    lost_under_trial(world)
+    world.host.refuses = True
+    world.file.write_text(text)
+    world.go(310)
+    assert (world.line, world.told) == ("old", ("blocked", "broker_lost"))
+
+
+@pytest.mark.parametrize(
+    "trouble", [SourceError("the camera does not open"), UpdateError("not_now", "the agent was too busy")]
+)
+def test_trouble_that_passes_leaves_a_good_configuration_for_the_next_check(
+    world: World, trouble: KentonganError
+) -> None:
+    world.host.trouble = trouble
+    world.offer()
+    world.go(10)
+    assert (world.line, world.told) == ("old", ("idle", "not_now"))
+    world.host.trouble = None
+    world.go()
+    assert (world.line, world.told) == ("new", ("committed", None))
+
+
+def test_installers_file_that_is_edited_meanwhile_blocks_no_release(world: World) -> None:
+    world.file.write_text("cameras: [")
+    world.offer()
+    world.go()
+    assert (world.line, world.told) == ("new", ("committed", None))
+
+
+def test_signed_configuration_that_no_longer_counts_gives_way_at_the_start(world: World) -> None:
+    world.offer()
+    world.go()
+    world.host.refuses = True
+    world.boot()
+    assert (world.line, world.told) == ("old", ("rolled_back", "bad_configuration"))
+    assert "never count" in (world.updater.status().detail or "")
+
+
+def test_one_before_it_is_what_the_box_goes_back_to_at_the_start(world: World) -> None:
+    world.offer()
+    world.go()
+    world.offer(MOVED.replace(b"new", b"newer"), serial=2)
+    world.go()
+    assert world.line == "newer"
+    newer = world.updater._slot.in_charge
+    assert newer is not None
+    (world.folder / "update" / "configurations" / newer.sha256).unlink()
+    world.boot()
+    assert (world.line, world.told) == ("new", ("rolled_back", "vanished"))
 
 
 def test_trial_waits_until_there_is_a_broker_to_lose(world: World) -> None:

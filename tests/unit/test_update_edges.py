@@ -6,6 +6,8 @@ import errno
 import hashlib
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 from tuf.api.exceptions import DownloadError, RepositoryError
 
+from agent.update.child import ChildEyes, ChildLimits
 from agent.update.child_main import serve
 from agent.update.choice import Offered, Present, choose
 from agent.update.durable import Disk
@@ -234,6 +237,24 @@ def test_slot_takes_no_step_it_has_nothing_for() -> None:
         slot.refused("crashed", "", 0)
     with pytest.raises(ValueError, match="nothing to go back from"):
         slot.rolled_back("crashed", "", 0)
+
+
+def test_box_that_can_not_start_a_process_blames_no_candidate(tmp_path: Path) -> None:
+    with pytest.raises(UpdateError, match="can't start a trial just now") as caught:
+        ChildEyes(Subject(tmp_path / "model.onnx", None), ChildLimits(), (str(tmp_path / "no-such-program"),))
+    assert caught.value.kind == "not_now"
+
+
+def test_child_is_who_the_kernel_ends_first_where_memory_runs_out() -> None:
+    show = "print(open('/proc/self/oom_score_adj').read())"
+    program = f"from agent.update.child_main import limit; limit(2_000_000_000); {show}"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert said.stdout.strip() == "1000"
+
+
+def test_sentence_of_any_length_is_told_short() -> None:
+    assert len(Slot().told("malformed", "x" * 5000).status("street").detail or "") == 300
+    assert Slot().told("malformed", "x" * 300).status("street").detail == "x" * 300
 
 
 def test_only_so_many_blocked_files_are_remembered() -> None:

@@ -135,7 +135,8 @@ def test_model_that_fails_while_it_runs_is_told_to_its_slot(world: World) -> Non
     world.shelf.offer(candidate("2"), version="2", serial=1)
     world.service.check_now()
     world.pass_time(20)
-    world.service.failed("street", "NaN")
+    for _ in range(3):
+        world.service.failed("street", "NaN")
     world.pass_time(1)
     assert world.status.state == "rolled_back"
 

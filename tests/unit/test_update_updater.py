@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.changes import StuckError
 from agent.clock import Instant
+from agent.errors import KentonganError, ModelError
 from agent.update.eyes import Subject
 from agent.update.golden import GoldenFrame, write_golden
 from agent.update.looks import LiveLooks
@@ -287,6 +289,12 @@ def commit_second(world: World) -> None:
     assert world.running == sha(SECOND)
 
 
+def fail(world: World) -> None:
+    """Three pictures in a row."""
+    for _ in range(3):
+        world.updater.failed("its output makes no sense")
+
+
 def rolled_back_within(world: World, seconds_s: float, kind: Kind) -> bool:
     world.pass_time(seconds_s)
     status = world.updater.status()
@@ -363,8 +371,88 @@ def test_rate_below_need_after_the_commit_brings_the_old_model_back_within_a_min
 
 def test_model_that_fails_while_it_runs_is_taken_back_at_once(world: World) -> None:
     commit_second(world)
-    world.updater.failed("its output makes no sense")
+    fail(world)
     assert rolled_back_within(world, 1, "load_failed")
+
+
+def test_one_odd_picture_and_the_failures_of_the_old_model_condemn_nobody(world: World) -> None:
+    offer_second(world)
+    world.host.on_swap = lambda: fail(world)
+    world.pass_time(300)
+    world.check()
+    world.pass_time(60)
+    for _ in range(5):
+        world.updater.failed("one odd picture")
+        world.pass_time(40)
+    assert (world.running, world.updater.status().state) == (sha(SECOND), "committed")
+
+
+def test_model_that_fails_at_every_look_is_taken_back_though_it_looks_seldom(world: World) -> None:
+    commit_second(world)
+    world.updater.failed("its output makes no sense")
+    world.updater.step()
+    assert world.running == sha(SECOND)
+    world.clock.advance(70)
+    world.updater.failed("its output makes no sense")
+    world.updater.step()
+    assert world.running == sha(INSTALLED)
+
+
+TROUBLE = [UpdateError("not_now", "the agent was too busy"), ModelError("no memory"), StuckError("stuck")]
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+def test_way_back_that_the_pipeline_refuses_is_tried_until_it_works(world: World, trouble: KentonganError) -> None:
+    commit_second(world)
+    world.host.trouble = trouble
+    fail(world)
+    world.pass_time(20)
+    assert (world.running, world.updater.busy, world.updater.urgent) == (sha(SECOND), True, True)
+    world.host.trouble = None
+    assert rolled_back_within(world, 1, "load_failed")
+    assert not world.updater.busy
+
+
+def test_way_back_from_a_withdrawn_model_is_tried_until_it_works_too(world: World) -> None:
+    commit_second(world)
+    offer_second(world, withdrawn=True)
+    world.host.trouble = UpdateError("not_now", "the agent was too busy")
+    world.check()
+    assert (world.running, world.updater.urgent) == (sha(SECOND), True)
+    world.host.trouble = None
+    assert rolled_back_within(world, 1, "withdrawn")
+
+
+def test_installed_model_that_can_not_be_read_now_is_tried_again(world: World) -> None:
+    commit_second(world)
+    world.installed.rename(world.folder / "away")
+    fail(world)
+    world.pass_time(5)
+    assert world.running == sha(SECOND)
+    (world.folder / "away").rename(world.installed)
+    assert rolled_back_within(world, 1, "load_failed")
+
+
+def test_pipeline_that_is_too_busy_for_a_good_model_leaves_it_for_the_next_check(world: World) -> None:
+    offer_second(world)
+    world.host.trouble = UpdateError("not_now", "the agent was too busy")
+    world.go()
+    status = world.updater.status()
+    assert (world.running, status.state, status.reason) == (sha(INSTALLED), "idle", "not_now")
+    world.host.trouble = None
+    world.go()
+    assert world.running == sha(SECOND)
+
+
+def test_box_that_can_not_start_a_trial_now_tries_again(world: World) -> None:
+    offer_second(world)
+    world.temper.refuses[sha(SECOND)] = "not_now"
+    for _ in range(5):
+        world.go()
+    assert (world.updater.status().state, world.updater.status().reason) == ("idle", "not_now")
+    world.temper.refuses.clear()
+    world.go()
+    assert world.running == sha(SECOND)
 
 
 def test_camera_that_is_lost_after_the_commit_speaks_against_nobody(world: World) -> None:
@@ -633,5 +721,5 @@ def test_full_disk_can_not_keep_a_bad_model_in_charge(world: World) -> None:
     world.boot()
     commit_second(world)
     disk.full = True
-    world.updater.failed("its output makes no sense")
+    fail(world)
     assert rolled_back_within(world, 1, "load_failed")

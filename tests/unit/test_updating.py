@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.app import App
-from agent.changes import MOST, BusyError, Changes
+from agent.changes import MOST, Changes
 from agent.config.load import load_config
 from agent.config.schema import Camera, Config, Secrets
 from agent.errors import ConfigError, KentonganError, ModelError, SourceError
@@ -21,6 +21,7 @@ from agent.health import birth_of, health_of
 from agent.mqtt.commands import NoArgs
 from agent.mqtt.messages import encode
 from agent.update.durable import Disk
+from agent.update.refusal import UpdateError
 from agent.update.slot import Held, Slot, SlotFile
 from agent.vision.model_file import read_model
 from tests.fakes import update_models as models
@@ -180,11 +181,12 @@ def test_given_a_loop_that_is_too_busy_then_a_new_model_or_drawing_is_refused_wh
     fresh.write_bytes(NEW)
     line = {"name": "new", "points": [[0.3, 0.9], [0.3, 0.1]], "interval_s": 10}
     drawn = with_camera(app.config, lines=[line], detect_fps=5)
+    swap, apply = app.updating.swap, app.updating.apply
     with crowd_around(app.loop.changes):
-        with pytest.raises(ModelError, match=r"street: .* so this was not done"):
-            app.updating.swap("street", read_model(fresh))
-        with pytest.raises(BusyError):
-            app.updating.apply(drawn)
+        for change in (lambda: swap("street", read_model(fresh)), lambda: apply(drawn)):
+            with pytest.raises(UpdateError, match="so this was not done") as caught:
+                change()
+            assert caught.value.kind == "not_now"
     before = app.lanes[0].detections
     await_(lambda: app.lanes[0].detections > before + 3)
     assert in_charge(app) == sha(OLD) == app.lanes[0].detector.description.sha256
@@ -218,7 +220,6 @@ def test_given_a_box_that_is_ending_then_what_is_new_is_left_to_the_next_start_a
     [
         ({"lines": [{"name": "off", "points": [[1.5, 0.9], [1.5, 0.1]]}]}, "camera gate: "),
         ({"lines": [{"name": "mud", "points": [[0.3, 0.9], [0.3, 0.1]], "road": "mud"}]}, "mud"),
-        ({"place": "elsewhere"}, "restart the agent first"),
     ],
 )
 def test_given_a_configuration_that_can_not_count_when_it_is_applied_then_the_box_goes_on_with_what_it_had(
@@ -231,6 +232,39 @@ def test_given_a_configuration_that_can_not_count_when_it_is_applied_then_the_bo
         app.updating.apply(with_camera(app.config, **changes))
     assert app.config.cameras[0].lines[0].name == "old"
     assert app.stop()
+
+
+def test_given_what_passes_when_a_configuration_is_applied_then_it_is_not_held_against_it(
+    place: Place, clip: Path
+) -> None:
+    app = place.app()
+    app.start()
+    assert app.updating is not None
+    with pytest.raises(UpdateError, match="restart the agent first") as caught:
+        app.updating.apply(with_camera(app.config, place="elsewhere"))
+    assert caught.value.kind == "not_now"
+    away = clip.rename(clip.with_suffix(".away"))
+    with pytest.raises(UpdateError) as caught:
+        app.updating.apply(with_camera(app.config, detect_fps=5))
+    assert caught.value.kind == "not_now"
+    assert app.config.cameras[0].detect_fps == 10
+    away.rename(clip)
+    off = with_camera(app.config, lines=[{"name": "off", "points": [[1.5, 0.9], [1.5, 0.1]]}])
+    app.updating.restore(off)
+    assert app.config.cameras[0].lines[0].name == "off", "what ran before is not judged anew"
+    assert app.stop()
+
+
+def test_given_a_start_that_fails_for_another_model_then_the_new_one_is_not_blamed(place: Place, clip: Path) -> None:
+    place.remember(NEW)
+    (place.folder / "broken.onnx").write_bytes(models.failing("1"))
+    text = place.file.read_text().replace("models: {", "models: {yard: {file: broken.onnx, threads: 1}, ")
+    camera = f"- {{name: yard, source: '{clip}', model: yard, detect_fps: 1}}\n"
+    place.file.write_text(text.replace("update:", f"{camera}update:"))
+    for _ in range(4):
+        with pytest.raises(ModelError):
+            place.app()
+    assert (place.slot().state, place.slot().starts) == ("committed", 0)
 
 
 def test_given_a_model_in_charge_that_runs_then_the_box_starts_with_it_and_a_good_end_is_no_crash(place: Place) -> None:
