@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.clock import Instant
 from agent.config.schema import Camera
-from agent.records import Body, EventBody
+from agent.records import Body, EventBody, EventKind
 from agent.scene.rule import State
 
 
@@ -25,7 +25,9 @@ class Ledger:
 
     def __init__(self, camera: Camera, state: Mapping[str, Any]) -> None:
         self._open: dict[str, dict[str, Any]] = {str(event): dict(kept) for event, kept in state.items()}
-        self._orphans = [event for event, kept in self._open.items() if not _watched(camera, kept)]
+        self._orphans = [
+            event for event, kept in self._open.items() if not watched(camera, kept["kind"], kept["where"])
+        ]
 
     def state(self) -> State:
         """The open events by id."""
@@ -62,18 +64,18 @@ class Ledger:
         return ends
 
 
-def _watched(camera: Camera, kept: Mapping[str, Any]) -> bool:
-    """Whether the configuration still has what an event is about."""
-    where = kept["where"]
-    if kept["kind"] == "vandalism" and not camera.fuses_vandalism:
+def watched(camera: Camera, kind: EventKind, where: str | None) -> bool:
+    """Whether the configuration still has what an event of a kind is about."""
+    switched = {
+        "vandalism": camera.fuses_vandalism,
+        "aggression": camera.aggression is not None,
+        "camera_tampered": camera.tamper.enabled,
+    }
+    if not switched.get(kind, True):
         return False
-    if kept["kind"] == "aggression" and camera.aggression is None:
-        return False
-    if where is None:
-        return True
-    if any(region.name == where for region in camera.protected):
+    if where is None or any(region.name == where for region in camera.protected):
         return True
     zone = next((zone for zone in camera.zones if zone.name == where), None)
     if zone is None:
         return any(line.name == where for line in camera.lines)
-    return getattr(zone.rules, kept["kind"], True) is not None
+    return getattr(zone.rules, kind, True) is not None

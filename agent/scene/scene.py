@@ -221,10 +221,11 @@ class Scene:
         )
         if self._view.settled:  # news only once
             self._view = CLEAR
+        sent = self._ledger.state()
         bodies = self._ledger.orphans(at)
         for rule in self._rules.values():
             bodies.extend(rule.step(moment))
-        bodies = self._fusion.fuse(bodies, at)
+        bodies = self._fusion.fuse(bodies, at, sent)
         self._ledger.enter(bodies)
         bodies = self._attest.amend(bodies)
         return [self._record(body, at) for body in bodies]

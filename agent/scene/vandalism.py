@@ -7,7 +7,7 @@ event ids, so that whoever reads it can see why. It goes on until all its signs 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from agent.clock import Instant
 from agent.records import Body, Detail, EventBody, EventKind, Scalar, Severity, utc_text
 from agent.scene.episode import Episode
 from agent.scene.geometry import Array
+from agent.scene.ledger import watched
 from agent.scene.roster import as_state
 from agent.scene.rule import Setting, State
 
@@ -95,6 +96,8 @@ class Fusion:
             self._loose = {sign.event: sign for sign in map(_restored, state.get("loose", ()))}
             for kept in state.get("alarms", ()):
                 self._restore(as_state(kept))
+        signs = [*self._loose.values(), *(sign for alarm in self._alarms for sign in alarm.signs.values())]
+        self._orphans = [sign for sign in signs if not watched(setting.camera, sign.kind, sign.where)]
 
     def state(self) -> State:
         """The open alarms, and the signs that are none yet."""
@@ -109,10 +112,17 @@ class Fusion:
         loose = [asdict(sign) for sign in self._loose.values()]
         return ({"alarms": alarms} if alarms else {}) | ({"loose": loose} if loose else {})
 
-    def fuse(self, bodies: Sequence[Body], at: Instant) -> list[Body]:
-        """The bodies to send: those given, without signs that are not wanted alone, and what they make together."""
+    def fuse(self, bodies: Sequence[Body], at: Instant, sent: Collection[str] = ()) -> list[Body]:
+        """The bodies to send: those given, without signs that are not wanted alone, and what they make together.
+
+        Args:
+            bodies: What the rules said.
+            at: When.
+            sent: Events whose start was sent. Their end is sent as well, whatever is wanted alone by now.
+        """
         if not self._on:
             return list(bodies)
+        self._end_orphans(at)
         for body in bodies:
             if isinstance(body, EventBody) and body.kind in WEIGHTS:
                 self._take(body, at)
@@ -120,7 +130,13 @@ class Fusion:
         told: list[Body] = [each for alarm in self._alarms for each in self._tell(alarm, at)]
         self._alarms = [alarm for alarm in self._alarms if alarm.episode.is_open]
         alone: frozenset[str] = frozenset(self._wish.alone)
-        return [body for body in bodies if _kind(body) not in WEIGHTS or _kind(body) in alone] + told
+        return [body for body in bodies if _kind(body) not in WEIGHTS.keys() - alone or _ends(body, sent)] + told
+
+    def _end_orphans(self, at: Instant) -> None:
+        """Signs that nobody watches any more since a restart are over; nobody else may say so."""
+        for sign in self._orphans:
+            sign.ended_s = at.utc_s if sign.ended_s is None else sign.ended_s
+        self._orphans = []
 
     def _take(self, body: EventBody, at: Instant) -> None:
         """Note a sign that began, changed or ended."""
@@ -230,6 +246,10 @@ class Fusion:
 
 def _kind(body: Body) -> str:
     return body.kind if isinstance(body, EventBody) else ""
+
+
+def _ends(body: Body, sent: Collection[str]) -> bool:
+    return isinstance(body, EventBody) and body.phase == "end" and body.event in sent
 
 
 def _score(signs: Sequence[_Sign]) -> float:

@@ -8,7 +8,7 @@ from agent.config.schema import Camera
 from agent.records import Body, Detail, EventBody, EventKind, Phase, Severity
 from agent.scene import Scene
 from agent.scene.rule import Setting
-from agent.scene.values import LIVE, AssetLook, Link, View
+from agent.scene.values import LIVE, AssetLook, Likeness, Link, View
 from agent.scene.vandalism import MOST_SIGNS, Fusion
 from agent.values import Tracks
 from tests.fakes.walkers import SIZE, instant
@@ -218,3 +218,69 @@ def test_given_fusion_is_switched_off_while_an_alarm_is_open_then_the_alarm_is_e
     off = Scene(camera(vandalism={"enabled": False}), device="box", model=None, state=scene.snapshot())
     told = [record.body for record in off.update(Tracks.empty(), instant(30), SIZE)]
     assert [(body.kind, body.phase) for body in told if isinstance(body, EventBody)] == [("vandalism", "end")]
+
+
+def brawl(scene: Scene, from_s: int, value: float | None, seconds: int = 10) -> list[EventBody]:
+    """What a scene tells while people look so much like fighting; ``None`` where nobody judges it."""
+    told: list[Any] = []
+    fight = None if value is None else Likeness(value, (7, 9), (0.5, 0.5))
+    for half in range(2 * seconds):
+        at = instant(from_s + half / 2)
+        told += [record.body for record in scene.update(Tracks.empty(), at, SIZE, None, fight)]
+    return [body for body in told if isinstance(body, EventBody)]
+
+
+def told_of(bodies: list[EventBody]) -> list[tuple[str, str]]:
+    return [(body.kind, body.phase) for body in bodies]
+
+
+def test_given_a_sign_that_was_sent_when_it_is_not_wanted_alone_any_more_then_its_end_is_sent_all_the_same() -> None:
+    before = Scene(camera(aggression={}), device="box", model=None)
+    (start,) = brawl(before, 0, 0.95)
+    quiet = camera(aggression={}, vandalism={"alone": []})
+    after = Scene(quiet, device="box", model=None, state=before.snapshot())
+    assert brawl(after, 10, 0.99) == [], "changes of a sign that is not wanted alone"
+    (end,) = brawl(after, 20, 0.0)
+    assert (end.kind, end.phase, end.event) == ("aggression", "end", start.event)
+    assert brawl(after, 30, 0.95) + brawl(after, 40, 0.0) == [], "a new sign, which nobody was told of"
+
+
+def test_given_a_rule_that_is_removed_while_its_sign_is_not_wanted_alone_any_more_then_the_sign_is_ended() -> None:
+    before = Scene(camera(aggression={}), device="box", model=None)
+    (start,) = brawl(before, 0, 0.95)
+    after = Scene(camera(vandalism={"alone": []}), device="box", model=None, state=before.snapshot())
+    (end,) = brawl(after, 10, None)
+    assert (end.kind, end.phase, end.event) == ("aggression", "end", start.event)
+
+
+def test_given_tampering_is_no_longer_watched_for_when_it_goes_on_then_its_event_is_ended() -> None:
+    before = Scene(camera(), device="box", model=None)
+    before.update(Tracks.empty(), instant(0), SIZE, COVERED)
+    after = Scene(camera(tamper={"enabled": False}), device="box", model=None, state=before.snapshot())
+    assert told_of(brawl(after, 10, None, seconds=60)) == [("camera_tampered", "end"), ("vandalism", "end")]
+
+
+def test_given_a_hidden_sign_whose_rule_is_removed_then_it_makes_no_alarm_that_can_not_end() -> None:
+    hidden: dict[str, Any] = {"vandalism": {"alone": []}}
+    before = Alarms(aggression={}, **hidden)
+    assert before.at(10, sign("aggression", "e1", 5)) == []
+    after = Alarms(before.fusion.state(), **hidden)
+    after.at(20)
+    (kept,) = after.fusion.state()["loose"]
+    assert kept["ended_s"] == instant(20).utc_s
+    (start,) = after.at(30, sign("asset_changed", "e2", 25))
+    after.at(40, sign("asset_changed", "e2", phase="end"))
+    (end,) = after.at(80)
+    assert (start.phase, end.phase, end.event) == ("start", "end", start.event)
+
+
+def test_given_an_alarm_when_the_zone_of_its_hidden_sign_is_removed_then_it_can_end() -> None:
+    hidden: dict[str, Any] = {"vandalism": {"alone": []}}
+    square = {"name": "square", "polygon": CABINET, "rules": {"loitering": {"seconds": 60}}}
+    before = Alarms(zones=[square], **hidden)
+    (start,) = before.at(10, sign("loitering", "e1", 5), sign("asset_changed", "e2", 6))
+    after = Alarms(before.fusion.state(), **hidden)
+    after.at(20, sign("asset_changed", "e2", phase="end"))
+    after.at(21)
+    (end,) = after.at(60)
+    assert (end.phase, end.event) == ("end", start.event)
