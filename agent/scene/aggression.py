@@ -30,6 +30,8 @@ class Aggression:
         self._wish = setting.camera.aggression
         wish = self._wish or Settings()
         self._episode = Episode(setting, "aggression", None, enter_s=wish.enter_s, leave_s=wish.leave_s, state=state)
+        self._leave_s = wish.leave_s
+        self._unjudged_s: float | None = None
 
     def state(self) -> State:
         """The open event."""
@@ -38,8 +40,11 @@ class Aggression:
     def step(self, moment: Moment) -> list[Body]:
         """Start, update or end the event."""
         fight = moment.fight
-        if self._wish is None or fight is None:
+        if self._wish is None:
             return []
+        if fight is None:
+            return self._go_unjudged(moment)
+        self._unjudged_s = None
         details: dict[str, Detail] | None = None
         if fight.value >= self._wish.likeness:
             named: list[Scalar] = list(fight.tracks[:MOST_NAMED])
@@ -50,3 +55,13 @@ class Aggression:
                 "why": "violent movement of persons close to each other",
             }
         return list(self._episode.feed(moment.at, details, severity="alarm", confidence=min(1.0, fight.value)))
+
+    def _go_unjudged(self, moment: Moment) -> list[Body]:
+        """End an event from before a restart when frames come and nobody judges them: its model is refused now."""
+        if moment.sight is None or not self._episode.is_open:
+            return []
+        if self._unjudged_s is None:
+            self._unjudged_s = moment.at.mono_s
+        if moment.at.mono_s - self._unjudged_s < self._leave_s:
+            return []
+        return [self._episode.end(moment.at, why="no longer judged: the clip model can't be used")]

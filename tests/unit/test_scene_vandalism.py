@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from agent.config.schema import Camera
@@ -284,3 +285,27 @@ def test_given_an_alarm_when_the_zone_of_its_hidden_sign_is_removed_then_it_can_
     after.at(21)
     (end,) = after.at(60)
     assert (end.phase, end.event) == ("end", start.event)
+
+
+def test_given_the_clip_model_is_refused_after_a_restart_then_aggression_ends_with_a_reason() -> None:
+    wished = camera(aggression={})
+    before = Scene(wished, device="box", model=None)
+    looks(before, 0, AssetLook("box", "day", known=True, seen=1.0, settled=0.7, gone=0.9, place=(0.5, 0.5)))
+    start, alarm = brawl(before, 30, 0.95)
+    assert told_of([start, alarm]) == [("aggression", "start"), ("vandalism", "update")]
+    before.stop(instant(41))
+    after = Scene(wished, device="box", model=None, state=before.snapshot())
+    assert brawl(after, 50, None, seconds=4) == []
+    ends = {body.kind: body for body in brawl(after, 54, None)}
+    assert (ends["aggression"].phase, ends["aggression"].event) == ("end", start.event)
+    assert "clip model" in str(ends["aggression"].details["ended"])
+    assert json.loads(after.snapshot())["rules"]["aggression"] == {}
+    assert [each["over"] for each in signs_of(ends["vandalism"])] == [False, True]
+
+
+def test_given_moments_without_frames_or_a_stop_then_aggression_stays_open() -> None:
+    scene = Scene(camera(aggression={"leave_s": 0.1}), device="box", model=None)
+    brawl(scene, 0, 0.95)
+    told = [record for second in range(10, 30) for record in scene.tick(instant(second), Link("lost"))]
+    told += scene.stop(instant(31))
+    assert [record for record in told if isinstance(record.body, EventBody) and record.body.kind == "aggression"] == []
