@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from agent.update.durable import Disk
 from agent.update.offer import CUSTOM_KEY, Box, ConfigurationOffer, Rollout
 from agent.update.patch import parse_patch
 from agent.update.refusal import UpdateError
+from agent.update.service import Schedule, UpdateService
 from tests.fakes.clock import ManualClock
 from tests.fakes.updates import FullDisk, ShelfRepository
 
@@ -223,6 +225,20 @@ def test_trial_waits_until_there_is_a_broker_to_lose(world: World) -> None:
     world.host.connected = True
     world.go(100)
     assert (world.line, world.told) == ("new", ("committed", None))
+
+
+def test_trial_that_waits_for_its_broker_takes_no_processor(world: World) -> None:
+    schedule = Schedule(3600, random.Random(1), world.clock.now().mono_s)
+    service = UpdateService(world.shelf, [], [world.updater], schedule, world.clock)
+    world.host.connected = False
+    world.offer()
+    service.check_now()
+    for _ in range(3):
+        service.step()
+    assert world.told == ("trial", None)
+    assert service.step() > 0.1
+    world.host.connected = True
+    assert service.step() > 0.1, "nor does one that must keep it for a minute"
 
 
 def test_power_that_fails_in_the_trial_is_a_way_back(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +16,12 @@ from agent.app import App
 from agent.changes import MOST, Changes
 from agent.config.load import load_config
 from agent.config.schema import Camera, Config, Secrets
-from agent.errors import ConfigError, KentonganError, ModelError, SourceError
+from agent.errors import ConfigError, KentonganError, ModelError, OutboxError, SourceError
 from agent.health import birth_of, health_of
+from agent.herald import Herald
 from agent.mqtt.commands import NoArgs
 from agent.mqtt.messages import encode
+from agent.records import Record
 from agent.update.durable import Disk
 from agent.update.refusal import UpdateError
 from agent.update.slot import Held, Slot, SlotFile
@@ -311,6 +313,52 @@ def test_given_a_model_in_charge_that_does_not_run_here_then_the_box_starts_with
     assert second.stop()
     told = [record for record in stored_records(place.state) if record.get("kind") == "model_update"]
     assert len(told) == 1, "it is told once, over any restart"
+
+
+class FullSink:
+    """An outbox that takes nothing until there is room."""
+
+    def __init__(self) -> None:
+        self.full = True
+        self.records: list[Record] = []
+
+    def put(self, records: Sequence[Record], state: Mapping[str, str]) -> None:
+        if self.full:
+            raise OutboxError("no room")
+        self.records += records
+
+
+def test_given_news_that_the_outbox_did_not_take_then_they_are_told_later(place: Place) -> None:
+    place.remember(models.failing("2"))
+    app = place.app()
+    assert app.updating is not None
+    sink = FullSink()
+    herald = Herald(app.updating, sink, {})
+    with pytest.raises(OutboxError):
+        herald.tell(app.clock.now(), {})
+    sink.full = False
+    assert herald.tell(app.clock.now(), {})
+    assert [record.kind for record in sink.records] == ["event"]
+    app.start()
+    assert app.stop()
+
+
+def test_given_signed_lines_of_a_road_that_has_no_table_any_more_then_the_box_starts_with_the_installers(
+    place: Place,
+) -> None:
+    signed = b"cameras: {gate: {lines: [{name: new, points: [[0.3, 0.9], [0.3, 0.1]], road: mud}]}}"
+    held = Held(name="configuration/device/pole-17.yaml", version="1", sha256=sha(signed), serial=1)
+    Disk().write(place.state / "update" / "configurations" / sha(signed), signed)
+    slot = Slot(state="committed", in_charge=held, serial=1)
+    SlotFile(place.state / "update" / "configuration.json", Disk()).save(slot)
+    app = place.app()
+    assert app.updating is not None
+    assert app.config.cameras[0].lines[0].name == "old"
+    status = app.updating.statuses()[-1]
+    assert (status.slot, status.state, status.reason) == ("configuration", "rolled_back", "bad_configuration")
+    assert "mud" in (status.detail or "")
+    app.start()
+    assert app.stop()
 
 
 def test_given_no_model_that_runs_then_the_start_is_refused_and_the_folder_is_free_again(place: Place) -> None:
