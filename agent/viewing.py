@@ -56,9 +56,10 @@ def likeness_of(scuffles: Sequence[Scuffle], shape: tuple[int, ...]) -> Likeness
     """The likeliest place in a picture of a shape (height, width)."""
     if not scuffles:
         return Likeness()
-    left, top, right, bottom = scuffles[0].box
+    first = scuffles[0]
+    left, top, right, bottom = first.box
     place = ((left + right) / 2 / shape[1], (top + bottom) / 2 / shape[0])
-    return Likeness(scuffles[0].likeness, scuffles[0].tracks, place)
+    return Likeness(first.likeness, first.tracks, place, first.at_thing)
 
 
 def closer_of(glance: Glance | None) -> SecondLook | None:

@@ -1,4 +1,4 @@
-"""The event that people seem to attack each other: only when it looks so for seconds on end.
+"""The event that people seem to attack each other or a protected thing: only when it looks so for seconds on end.
 
 How much it looks so is judged elsewhere. The event names who was there by track number and where in the picture; it
 is a reason for a person to look, never a verdict.
@@ -16,6 +16,8 @@ from agent.scene.rule import Moment, Setting, State
 
 MOST_NAMED: Final = 8
 """Tracks named in one event; more are a brawl, whoever they are."""
+WHY: Final = "violent movement of persons close to each other"
+WHY_AT_A_THING: Final = "violent movement of a person at a protected thing"
 
 
 class Aggression:
@@ -52,7 +54,7 @@ class Aggression:
                 "likeness": round(fight.value, 2),
                 "tracks": named,
                 "place": {"x": round(fight.place[0], 3), "y": round(fight.place[1], 3)},
-                "why": "violent movement of persons close to each other",
+                "why": WHY_AT_A_THING if fight.at_thing else WHY,
             }
         return list(self._episode.feed(moment.at, details, severity="alarm", confidence=min(1.0, fight.value)))
 

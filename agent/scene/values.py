@@ -54,14 +54,16 @@ class Likeness:
     """How much what people do looks like a fight.
 
     Attributes:
-        value: 0 to 1, averaged over seconds; 0 where nobody is close to anybody.
+        value: 0 to 1, averaged over seconds; 0 where nobody is close to anybody or to a protected thing.
         tracks: Who is there, by track id.
         place: Middle of the place, relative to the picture.
+        at_thing: It was looked at because of a protected thing alone: no two persons were close to each other there.
     """
 
     value: float = 0.0
     tracks: tuple[int, ...] = ()
     place: tuple[float, float] = (0.0, 0.0)
+    at_thing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

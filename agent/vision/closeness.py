@@ -30,13 +30,15 @@ class Gathering:
 
     Attributes:
         square: Left, top, right, bottom in pixels of what the boxes are in: where a clip is cut.
-        pictures: In how many pictures two were side by side.
+        pictures: In how many pictures two were side by side, or one was at a place that is watched.
         boxes: How many boxes hang together.
+        at_thing: It is a group only because it is at such a place: two were not seen side by side often enough.
     """
 
     square: tuple[int, int, int, int]
     pictures: int
     boxes: int
+    at_thing: bool = False
 
 
 def gatherings(
@@ -53,14 +55,16 @@ def gatherings(
     pictures = np.repeat(np.arange(len(seen)), [len(each) for each in seen])
     near = _near(boxes)
     beside = near & (pictures[:, np.newaxis] == pictures[np.newaxis]) & ~np.eye(len(boxes), dtype=bool)
-    counts = beside.any(axis=1) | _in_regions(boxes, regions)
+    paired = beside.any(axis=1)
+    counts = paired | _in_regions(boxes, regions)
     group = _connected(near)
     found = []
     for number in range(group.max(initial=-1) + 1):
         mine = group == number
         often = len(np.unique(pictures[mine & counts]))
         if often >= FEWEST:
-            found.append(Gathering(_square(boxes[mine], size), often, int(mine.sum())))
+            at_thing = len(np.unique(pictures[mine & paired])) < FEWEST
+            found.append(Gathering(_square(boxes[mine], size), often, int(mine.sum()), at_thing))
     return sorted(found, key=lambda each: -each.boxes)
 
 

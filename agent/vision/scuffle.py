@@ -47,11 +47,13 @@ class Scuffle:
         likeness: 0 to 1, averaged over a second.
         box: Left, top, right, bottom in pixels.
         tracks: Who is there, by track id.
+        at_thing: It was looked at because of a watched region alone: no two persons were close to each other there.
     """
 
     likeness: float
     box: tuple[float, float, float, float]
     tracks: tuple[int, ...]
+    at_thing: bool = False
 
 
 class ClipJudge(Protocol):
@@ -78,6 +80,7 @@ class _Place:
     square: tuple[int, int, int, int]
     likeness: float
     judged_s: float
+    at_thing: bool
 
 
 class ScuffleWatch:
@@ -145,18 +148,20 @@ class ScuffleWatch:
         likeness = self._model.score(motion([small(shot.grey[top:bottom, left:right]) for shot in clip]))
         place = next((each for each in self._places if _same(each.square, group.square)), None)
         if place is None:
-            self._places.append(_Place(group.square, likeness, now_s))
+            self._places.append(_Place(group.square, likeness, now_s, group.at_thing))
             return
         share = min(1.0, (now_s - place.judged_s) / MEMORY_S)
         place.likeness += share * (likeness - place.likeness)
         place.square, place.judged_s = group.square, now_s
+        place.at_thing &= group.at_thing
 
     def _told(self, place: _Place, tracks: Tracks, scale: float) -> Scuffle:
         left, top, right, bottom = (value / scale for value in place.square)
         x, y = (tracks.boxes[:, 0] + tracks.boxes[:, 2]) / 2, (tracks.boxes[:, 1] + tracks.boxes[:, 3]) / 2
         there = (tracks.classes == RoadUser.PERSON) & (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
         ids: Ints = tracks.ids[there]
-        return Scuffle(round(place.likeness, 3), (left, top, right, bottom), tuple(int(one) for one in ids))
+        box, named = (left, top, right, bottom), tuple(int(one) for one in ids)
+        return Scuffle(round(place.likeness, 3), box, named, place.at_thing)
 
 
 def persons_of(seen: Detections, scale: float = 1.0) -> Floats:

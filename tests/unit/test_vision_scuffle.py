@@ -109,8 +109,24 @@ def test_given_nobody_close_to_anybody_then_nothing_is_judged(bodies: list[Body]
 def test_given_one_person_at_a_watched_region_then_that_place_is_judged() -> None:
     beside = (330 / SIZE[0], 200 / SIZE[1], 400 / SIZE[0], 300 / SIZE[1])
     away = (500 / SIZE[0], 200 / SIZE[1], 600 / SIZE[0], 300 / SIZE[1])
-    assert len(watched([person(300)], jolts=8.0, regions=[beside])) == 1
+    (alone,) = watched([person(300)], jolts=8.0, regions=[beside])
+    assert alone.at_thing
+    (pair,) = watched([person(300), person(345)], jolts=8.0, regions=[beside])
+    assert not pair.at_thing, "two persons are reason enough"
     assert watched([person(300)], jolts=8.0, regions=[away]) == []
+
+
+def test_given_a_second_person_who_comes_to_one_at_a_watched_region_then_the_place_is_of_persons_from_then_on() -> None:
+    watch = ScuffleWatch(ChangeJudge(), [(330 / SIZE[0], 200 / SIZE[1], 400 / SIZE[0], 300 / SIZE[1])])
+    picture = np.full((SIZE[1], SIZE[0], 3), 110, np.uint8)
+    one, two = [person(300)], [person(300), person(345)]
+    told = []
+    for step in range(70):
+        there = two if 20 <= step < 40 else one
+        told.append([each.at_thing for each in watch.look(picture, seen(there), tracks(there), 50 + step / 10)])
+    assert told[19] == [True]
+    assert told[39] == [False]
+    assert told[69] == [False]
 
 
 def test_given_a_group_that_left_then_its_place_is_forgotten() -> None:
@@ -183,6 +199,22 @@ def test_given_a_likeness_that_stays_high_then_one_event_starts_and_ends() -> No
 
 def test_given_a_likeness_that_is_high_for_a_moment_then_nothing_is_said() -> None:
     assert phases(scene(Aggression(likeness=0.9, enter_s=1)), [0.95, 0.95, 0.5] * 20) == []
+
+
+@pytest.mark.parametrize(
+    ("at_thing", "why"),
+    [
+        (False, "violent movement of persons close to each other"),
+        (True, "violent movement of a person at a protected thing"),
+    ],
+)
+def test_given_one_person_at_a_protected_thing_then_the_event_does_not_speak_of_several(
+    *, at_thing: bool, why: str
+) -> None:
+    watching, fight = scene(Aggression()), likeness_of([Scuffle(0.95, (0, 0, 9, 9), (7,), at_thing)], (20, 20))
+    told = [r for step in range(10) for r in watching.update(Tracks.empty(), instant(step / 2), SIZE, None, fight)]
+    (event,) = (record.body for record in told if isinstance(record.body, EventBody))
+    assert event.details["why"] == why
 
 
 def test_given_aggression_is_not_watched_for_then_nothing_is_said() -> None:
