@@ -93,6 +93,7 @@ def _init(args: argparse.Namespace) -> int:
     publish(workspace, online_passphrase=_online_passphrase())
     pinned = args.folder / "root.json"
     Disk().write(pinned, (workspace.public / "metadata" / "1.root.json").read_bytes())
+    pinned.chmod(0o644)  # no secret: every box reads it, as a user of its own
     for role, files in founded.keys.items():
         for file in files:
             print(f"{role:14} {file.key.keyid[:12]}  {file.path}")

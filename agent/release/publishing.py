@@ -7,6 +7,7 @@ a whole old state or a whole new one: targets first, the timestamp last.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from securesystemslib.signer import CryptoSigner
@@ -32,11 +33,16 @@ def publish(workspace: Workspace, *, online_passphrase: str = "", to: Path | Non
         The metadata files written, in order.
 
     Raises:
-        ReleaseError: A staged role lacks signatures, a file is missing, or a key does not open.
+        ReleaseError: A staged role lacks signatures (then what is published was kept fresh, unless root is among
+            them), a file is missing, or a key does not open.
     """
     online = {role: unlock(workspace.online_key(role), online_passphrase) for role in ("snapshot", "timestamp")}
     _sign_outcomes(workspace, online_passphrase)
-    _require_signatures(workspace)
+    try:
+        _require_signatures(workspace)
+    except ReleaseError as error:
+        _renew(workspace, online, to, error)
+        raise
     _copy_files(workspace)
     written = [_release(workspace, role) for role in workspace.staged()]
     written += _snapshot(workspace, online["snapshot"])
@@ -45,6 +51,22 @@ def publish(workspace: Workspace, *, online_passphrase: str = "", to: Path | Non
     if to is not None:
         _copy_out(workspace.public, to)
     return written
+
+
+def _renew(workspace: Workspace, online: Mapping[str, CryptoSigner], to: Path | None, why: ReleaseError) -> None:
+    """Keep what is published fresh while a change waits for its sticks: boxes must not take the wait for an attack.
+
+    Raises:
+        ReleaseError: What was published stays, and is fresh; the change still waits, as ``why`` says.
+    """
+    if "root" in workspace.staged() or workspace.published("snapshot") is None:
+        return  # who may sign the timestamp is about to change, or nothing is published
+    _snapshot(workspace, online["snapshot"])
+    _timestamp(workspace, online["timestamp"])
+    workspace.open_to_readers()
+    if to is not None:
+        _copy_out(workspace.public, to)
+    raise ReleaseError(f"{why}; what is published stays, and its timestamp was renewed") from why
 
 
 def _sign_outcomes(workspace: Workspace, online_passphrase: str) -> None:

@@ -242,6 +242,21 @@ def test_publishing_with_nothing_staged_renews_the_timestamp_alone(maintainer: M
     assert publish(maintainer.workspace) == ["timestamp.json"]
 
 
+def test_change_that_waits_for_its_signatures_does_not_let_what_is_published_grow_old(
+    maintainer: Maintainer, model: Path, tmp_path: Path
+) -> None:
+    workspace = maintainer.workspace
+    publish(workspace, to=tmp_path / "www")
+    served = tmp_path / "www" / "metadata" / "timestamp.json"
+    before = served.read_bytes()
+    offering.add_model(workspace, model, slot="street")
+    with pytest.raises(ReleaseError, match=r"lacks 2 signature.*timestamp was renewed"):
+        publish(workspace, to=tmp_path / "www")
+    assert served.read_bytes() != before
+    assert "targets" in workspace.staged()
+    assert not (tmp_path / "www" / "metadata" / "2.targets.json").exists()
+
+
 def test_snapshot_and_outcomes_are_renewed_before_they_expire(maintainer: Maintainer) -> None:
     later = Workspace(maintainer.workspace.folder, datetime.now(UTC) + timedelta(days=20))
     assert publish(later) == ["2.outcomes.json", "2.snapshot.json", "timestamp.json"]
