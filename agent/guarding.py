@@ -7,6 +7,7 @@ trusted (moved, covered, dark) nothing is looked at: a region that isn't where i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from agent.clock import Instant
@@ -44,6 +45,7 @@ class Guard:
         self._names = names
         self._texts = {name: state[key] for name, key in names.items() if state.get(key)}
         self._accepted: set[str] = set()
+        self._relearnt: set[str] = set()
         self._save_at_s: float | None = None
 
     def begin_anew(self, camera: Camera, origin: Origin) -> None:
@@ -51,9 +53,20 @@ class Guard:
         self._regions = _regions_of(camera)
         self._judge = AssetJudge(self._regions)
         self._origin = origin
+        self._names = {region.name: region_name(camera.name, region.name) for region in self._regions}
         self._texts = dict.fromkeys(self._names, _FORGOTTEN)
         self._accepted.clear()
         self._save_at_s = None
+
+    def heed(self, camera: Camera, at: Instant) -> None:
+        """Judge the regions, where they are, by other thresholds; how they looked stays known."""
+        regions = _regions_of(camera)
+        if _thresholds(regions) == _thresholds(self._regions):
+            return
+        self.keep(at)
+        self._regions, self._judge = regions, AssetJudge(regions)
+        for name in self._accepted:
+            self._judge.accept(name)
 
     def look(self, frame: Frame, tracks: Tracks, view: View) -> tuple[AssetLook, ...]:
         """How every region looks; empty between looks and while the view can't be trusted."""
@@ -62,11 +75,19 @@ class Guard:
             return ()
         if self._judge.fit((frame.image.shape[1], frame.image.shape[0])):
             for watched in self._judge.watched:
-                read_region(self._texts.get(watched.region.name), watched, frame.at, self._origin)
+                name = watched.region.name
+                if not read_region(self._texts.get(name), watched, frame.at, self._origin):
+                    self._relearnt.add(name)
         looks = self._judge.look(frame.image, now_s, tracks.boxes[tracks.observed])
         self._accepted -= {look.name for look in looks if look.accepted}
         self._save_now_and_then(frame.at)
-        return assets_of(looks)
+        return self._told(assets_of(looks))
+
+    def _told(self, looks: tuple[AssetLook, ...]) -> tuple[AssetLook, ...]:
+        """The looks, with those marked that are the first since their region was learnt anew."""
+        first = {look.name for look in looks if look.known} & self._relearnt
+        self._relearnt -= first
+        return tuple(replace(look, relearnt=look.name in first) for look in looks) if first else looks
 
     def accept(self, region: str) -> bool:
         """Take how a region looks now as how it should look; ``False`` when there is no such region.
@@ -111,6 +132,10 @@ def _regions_of(camera: Camera) -> list[Region]:
         )
         for region in camera.protected
     ]
+
+
+def _thresholds(regions: list[Region]) -> list[tuple[str, float, float, float]]:
+    return [(each.name, each.settle_s, each.least_share, each.accept_s) for each in regions]
 
 
 def region_name(camera: str, region: str) -> str:

@@ -158,12 +158,14 @@ class CameraPipeline:
         if not self.camera.tamper.reanchor:
             return view
         doubt = _DOUBTS.get(self._seen_as, "hidden")
+        before = self._anchor.standing.shift
         standing = self._anchor.look(image, now_s, doubt)
         if standing.news:
             judge.forget()
             self._seen_as, self._view_text, self._view_due_s = "", _NO_VIEW, float("-inf")
-            self._lay(standing.shift)
-            self._guard.begin_anew(self.shown, self._origin)
+            if standing.shift != before:  # what was taken behind a covered lens is missed by who remembers it
+                self._lay(standing.shift)
+                self._guard.begin_anew(self.shown, self._origin)
         if standing.stopped and not doubt:
             self._seen_as = "turned"
         return anchored(view, standing)
@@ -281,7 +283,7 @@ class CameraPipeline:
     def redraw(self, camera: Camera, at: Instant) -> list[Record]:
         """Go on with other lines, zones, ground or rate of the same camera, as after a restart; tracks go on.
 
-        What is drawn anew holds for what the camera shows now.
+        What is drawn anew holds for what the camera shows now; with other thresholds alone the view stays known.
 
         Returns:
             What was open, cut short.
@@ -292,6 +294,7 @@ class CameraPipeline:
             self._origin = origin
             self._begin_anew()
         self._lay(self._anchor.standing.shift)
+        self._guard.heed(self.shown, at)
         self._scene = Scene(
             camera,
             device=self._device,

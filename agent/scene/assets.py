@@ -38,6 +38,8 @@ MORE: Final = 0.1
 WHOLE_S: Final = 5.0
 """A change settles in parts; so long after the first it is whole enough to be given a name."""
 UPDATE_S: Final = 15.0
+ACCEPTED: Final = "it has looked so for so long that this is how it looks now"
+RELEARNT: Final = "how it should look was learnt anew, as in a new view; whether the change is undone is not known"
 PUT_ON: Final[frozenset[Asset]] = frozenset({"floor", "bench"})
 """What things are left on."""
 FLAT: Final[frozenset[Asset]] = frozenset({"floor", "wall"})
@@ -120,8 +122,8 @@ class _Region:
         return {"event": self._episode.state(), "light": self._light}
 
     def look(self, moment: Moment, look: AssetLook) -> list[Body]:
-        if self._episode.is_open and look.accepted:
-            return [self._episode.end(moment.at, why="it has looked so for so long that this is how it looks now")]
+        if self._episode.is_open and (look.accepted or look.relearnt):
+            return [self._episode.end(moment.at, why=ACCEPTED if look.accepted else RELEARNT)]
         if not look.known or look.seen < SEEN:
             return []
         if self._episode.is_open:

@@ -83,6 +83,7 @@ class AssetLook:
         coloured: … that has another colour.
         stood_s: For how long what settled has differed, also while somebody stood in front of it.
         accepted: It was just remembered anew, after having looked so for very long.
+        relearnt: The first look since it was learnt anew, as in a new view.
         place: Middle of the change, relative to the picture.
     """
 
@@ -98,6 +99,7 @@ class AssetLook:
     coloured: float = 0.0
     stood_s: float = 0.0
     accepted: bool = False
+    relearnt: bool = False
     place: tuple[float, float] = (0.0, 0.0)
 
 

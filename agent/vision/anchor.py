@@ -93,7 +93,7 @@ class Standing:
 
     Attributes:
         shift: In force: a homography, row by row, from the installer's view to what is seen, both relative (0 to 1).
-        news: A shift came into force just now.
+        news: A shift came into force just now, or the one in force was found to hold still.
         stopped: The camera looks elsewhere, and no shift is certain.
     """
 
@@ -220,8 +220,10 @@ class Anchor:
         if len({each.shape for each in self._first}) > 1:
             self._first = self._first[-1:]
         if len(self._first) == FIRST_LOOKS:
-            self.original = find_corners(np.median(self._first, axis=0).astype(np.uint8))
+            found = find_corners(np.median(self._first, axis=0).astype(np.uint8))
             self._first = []
+            if _can_be_found(found):  # else nothing could ever say that it is back
+                self.original = found
 
     def _follow(self, found: Numbers | None, *, doubtful: bool) -> None:
         if found is None:  # somebody stood before it, perhaps: what was measured stays measured
@@ -234,8 +236,15 @@ class Anchor:
         self._running.append(found)
         if len(self._running) == RUNNING:
             shift = cast("Numbers", tuple(np.median(self._running, axis=0).tolist()))
-            self.standing = Standing(STAYED if apart(shift, STAYED) < NOTHING else shift, news=True)
+            shift = STAYED if apart(shift, STAYED) < NOTHING else shift
+            if apart(shift, self.standing.shift) <= NOTICED:  # the same view is back: nothing is to be laid anew
+                shift = self.standing.shift
+            self.standing = Standing(shift, news=True)
             self._running = []
+
+
+def _can_be_found(corners: Corners) -> bool:
+    return len(corners) >= FEWEST and len(np.unique(_cells(corners.where))) >= LEAST_CELLS
 
 
 def _cells(where: Places) -> NDArray[np.int64]:

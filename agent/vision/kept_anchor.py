@@ -1,7 +1,7 @@
 """The installer's view over a restart, as text: corners and their codes, the shift in force, and whether it stopped.
 
-No picture can be made of it. It is believed as long as camera and configuration are the same: who draws lines anew
-draws them on what the camera shows then.
+No picture can be made of it. It is believed as long as the camera and all that was drawn are the same: who draws lines
+anew draws them on what the camera shows then.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 
-from agent.vision.anchor import STAYED, Anchor, Corners, Numbers, Standing
+from agent.vision.anchor import FEWEST, STAYED, Anchor, Corners, Numbers, Standing
 from agent.vision.kept_view import Origin
 
 _STEPS: Final = 65_535
@@ -50,7 +50,7 @@ def read_anchor(text: str, origin: Origin) -> Anchor:
             return Anchor()
         where = np.frombuffer(base64.b64decode(plain["where"], validate=True), "<u2").reshape(-1, 2)
         codes = np.frombuffer(base64.b64decode(plain["codes"], validate=True), np.uint8).reshape(-1, 32)
-        if len(where) != len(codes) or not 0.1 < float(plain["aspect"]) < 10:
+        if len(where) < FEWEST or len(where) != len(codes) or not 0.1 < float(plain["aspect"]) < 10:
             return Anchor()
         original = Corners((where / np.float32(_STEPS)).astype(np.float32), codes.copy(), float(plain["aspect"]))
         return Anchor(original, Standing(cast("Numbers", shift), stopped=plain["stopped"] is True))

@@ -41,8 +41,25 @@ class Origin:
     @classmethod
     def of(cls, camera: Camera, machine: str) -> Origin:
         """Of a camera's configuration."""
-        drawn = camera.model_dump_json(include={"source", "frame_size", "lines", "zones", "protected", "ground"})
+        drawn = json.dumps(_drawn(camera), sort_keys=True)
         return cls(hashlib.sha256(drawn.encode()).hexdigest()[:16], machine)
+
+
+def _drawn(camera: Camera) -> dict[str, Any]:
+    """Where the camera is and the places drawn on its view, by name; no threshold: it says nothing of the view."""
+    ways = {zone.name: zone.rules.wrong_way for zone in camera.zones}
+    ground = camera.ground
+    lanes = None if ground is None else ground.lanes
+    return {
+        "source": camera.model_dump(mode="json", include={"source"}),
+        "frame_size": camera.frame_size,
+        "lines": {line.name: line.points for line in camera.lines},
+        "zones": {zone.name: zone.polygon for zone in camera.zones},
+        "ways": {name: way.along for name, way in ways.items() if way is not None},
+        "protected": {region.name: region.polygon for region in camera.protected},
+        "ground": [] if ground is None else [point.image for point in ground.points],
+        "lanes": None if lanes is None else [lanes.left, lanes.right],
+    }
 
 
 def write_view(view: Look, at: Instant, origin: Origin) -> str:

@@ -14,6 +14,7 @@ from agent.errors import KentonganError
 from agent.pipeline import CameraPipeline, anchor_name
 from agent.records import CountBody, EventBody, Record
 from agent.values import Detections, Frame, Image
+from agent.vision.anchor import Anchor
 from tests.fakes.records import MODEL
 from tests.fakes.streets import HEIGHT, WIDTH, moved, noisy, street
 
@@ -237,3 +238,50 @@ def test_given_a_shifted_view_when_lines_are_redrawn_then_they_hold_for_what_is_
     assert pole.line() == ((0.2, 0.5), (0.8, 0.5))
     assert not tampered(after)
     assert intervals(after)[-1] == ()
+
+
+def test_given_a_thing_taken_while_the_lens_was_covered_then_it_is_missed_when_the_view_is_back() -> None:
+    view = street()
+    with_cabinet = view.copy()
+    x, y = round(0.4 * WIDTH), round(0.3 * HEIGHT)
+    with_cabinet[y : y + HEIGHT // 4, x : x + WIDTH // 8] = (40, 90, 200)
+    corners = [[0.4, 0.3], [0.525, 0.3], [0.525, 0.55], [0.4, 0.55]]
+    pole = Pole(protected=[{"name": "box", "what": "cabinet", "settle_s": 8, "polygon": corners}])
+    pole.show(with_cabinet, 60)
+    pole.show(COVERED, 12)
+    told = [each.body for each in pole.show(view, 60) if isinstance(each.body, EventBody)]
+    assert [body.phase for body in told if body.kind == "asset_changed"] == ["start"]
+
+
+def test_given_few_corners_when_it_seems_turned_for_a_moment_then_it_does_not_stay_stopped() -> None:
+    plain = np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
+    anchor = Anchor()
+    for second in range(20):
+        anchor.look(plain, float(second), "")
+    anchor.look(plain, 20.0, "turned")
+    assert not anchor.look(plain, 21.0, "").stopped
+
+
+def test_given_a_shifted_view_when_only_thresholds_are_redrawn_then_the_lines_stay_carried_over() -> None:
+    pole = Pole()
+    pole.show(street(), 20)
+    pole.show(moved(street(), right=0.08), 40)
+    line = pole.pipeline.camera.lines[0].model_copy(update={"interval_s": 300})
+    pole.pipeline.redraw(pole.pipeline.camera.model_copy(update={"lines": (line,)}), pole.at())
+    assert pole.line()[0] == pytest.approx((0.38, 0.6), abs=0.005)
+    again = Pole(pole.pipeline.states(), pole.second + 5, lines=[{**LINE, "interval_s": 60}])
+    assert again.line()[0] == pytest.approx((0.38, 0.6), abs=0.005)
+
+
+def test_given_an_open_change_when_the_camera_is_moved_then_it_ends_with_a_reason() -> None:
+    view = street()
+    with_cabinet = view.copy()
+    x, y = round(0.4 * WIDTH), round(0.3 * HEIGHT)
+    with_cabinet[y : y + HEIGHT // 4, x : x + WIDTH // 8] = (40, 90, 200)
+    corners = [[0.4, 0.3], [0.525, 0.3], [0.525, 0.55], [0.4, 0.55]]
+    pole = Pole(protected=[{"name": "box", "what": "cabinet", "settle_s": 8, "polygon": corners}])
+    pole.show(with_cabinet, 60)
+    pole.show(view, 40)
+    told = [each.body for each in pole.show(moved(view, right=0.08), 90) if isinstance(each.body, EventBody)]
+    (end,) = [body for body in told if body.kind == "asset_changed" and body.phase == "end"]
+    assert "learnt anew" in str(end.details["ended"])
