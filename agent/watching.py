@@ -185,6 +185,10 @@ class WatchLoop(threading.Thread):
         """Detections a second that a camera got over the last seconds."""
         return self._share.achieved_fps(camera, self._clock.now().mono_s)
 
+    def links(self) -> dict[str, Link | None]:
+        """How the way to each camera is believed to be; ``None`` before that is known."""
+        return {name: lane.told for name, lane in self._lanes.items()}
+
     def grant(self, camera: str, wish: Wish) -> str:
         """Do what was asked for, keep what it made, and give its answer; to be done between frames."""
         lane = self._lanes[camera]

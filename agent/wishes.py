@@ -2,7 +2,8 @@
 
 Every wish is done between two pictures, what it changes in the stored state is durable before it is answered, and it is
 logged. That a view is accepted can also be wished on the box: with an empty file in the state folder, named after the
-wish and the camera; its answer is a file beside it. Whoever may write there is the box's owner.
+wish and the camera; it is taken away, then granted, and its answer is a file beside it. Whoever may write there is the
+box's owner.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ class Wishes:
 
     def __init__(self, loop: Callable[[], WatchLoop], keeper: Keeper, clock: Clock, folder: Path) -> None:
         self._loop, self._keeper, self._clock, self._folder = loop, keeper, clock, folder
+        self._seen_live: set[str] = set()
+        self._stuck: set[Path] = set()
 
     def orders(self) -> tuple[Order, ...]:
         """As commands from the broker."""
@@ -100,22 +103,43 @@ class Wishes:
 
     def hear(self) -> None:
         """Do what was asked for on the box since the last call; never raises."""
+        links = self._loop().links()
+        self._seen_live |= {name for name, link in links.items() if link is not None and link.state == "live"}
         try:
             asked = sorted(path for path in self._folder.glob(f"{WISH}*") if not path.name.endswith(ANSWER))
         except OSError:
             return
         for path in asked:
             camera = path.name.removeprefix(WISH)
+            if not self._was_live(camera) or not self._taken(path):
+                continue
             try:
                 answer = f"ok: its view is the one that lines and zones are drawn on; it was {self.accept_view(camera)}"
             except KentonganError as error:
                 LOG.warning("%s", error)
                 answer = str(error)
             try:
-                path.with_name(path.name + ANSWER).write_text(answer + "\n", encoding="utf-8")
-                path.unlink()
+                written = path.with_name("." + path.name)  # renamed when whole: who waits reads at once
+                written.write_text(answer + "\n", encoding="utf-8")
+                written.replace(path.with_name(path.name + ANSWER))
             except OSError as error:
                 LOG.warning("%s: can't be answered: %s", path, error)
+
+    def _was_live(self, camera: str) -> bool:
+        """Whether a camera has been live since the start: a wish left while the agent was down waits until it is."""
+        return camera not in self._loop().cameras or camera in self._seen_live
+
+    def _taken(self, path: Path) -> bool:
+        """Take a wish away before it is granted: one that stays would be granted again every second."""
+        try:
+            path.unlink()
+        except OSError as error:
+            if path not in self._stuck:
+                LOG.warning("%s: is not granted, for it can't be deleted: %s", path, error)
+            self._stuck.add(path)
+            return False
+        self._stuck.discard(path)
+        return True
 
     def _view_ordered(self, args: CameraArgs) -> Mapping[str, Scalar]:
         return {"camera": args.camera, "was": self.accept_view(args.camera)}

@@ -1,7 +1,7 @@
 """`kentongan accept-view`: say on the box that a camera's view is right as it is, and that what is drawn holds for it.
 
 It leaves a wish in the state folder, where the running agent finds it within a second, and waits for the answer. While
-the agent is not running the wish stays there and is granted when it runs.
+the agent is not running the wish stays there and is granted when it runs and the camera is live.
 """
 
 from __future__ import annotations
@@ -52,11 +52,13 @@ def ask(config: Config, camera: str, patience_s: float) -> str:
     except OSError as error:
         raise OutputError(f"{wish} can't be written: {error.strerror}; run this as the agent's user or root") from error
     until_s = time.monotonic() + patience_s
-    while wish.exists():
+    while not answer.exists():
+        if time.monotonic() > until_s and not wish.exists():
+            raise KentonganError(f"{camera}: the agent took the wish but gave no answer in time; see its log")
         if time.monotonic() > until_s:
             raise KentonganError(f"nobody answers; is the agent running? It grants {wish} when it is; or delete that")
         time.sleep(_POLL_S)
-    told = answer.read_text(encoding="utf-8").strip() if answer.exists() else "ok"
+    told = answer.read_text(encoding="utf-8").strip()
     answer.unlink(missing_ok=True)
     if not told.startswith("ok"):
         raise KentonganError(told)

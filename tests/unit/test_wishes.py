@@ -44,11 +44,12 @@ class Disk:
 class Desk:
     """A room whose loop turns in a thread of its own while something is asked of it."""
 
-    def __init__(self, folder: Path, camera: Camera | None = None) -> None:
+    def __init__(self, folder: Path, camera: Camera | None = None, *, running: bool = True) -> None:
         self.room = Room(1)
         if camera is not None:
             self.room.lanes[0].pipeline = CameraPipeline(camera, device="pole-17", model=MODEL)
-        self.room.run_for(3)
+        if running:
+            self.room.run_for(3)
         self.disk = Disk()
         self.wishes = Wishes(lambda: self.room.loop, self.disk, self.room.clock, folder)
         self.commands = Commands(self.wishes.orders(), device="pole-17", boot=BOOT, clock=ManualClock())
@@ -219,3 +220,35 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end_s
         time.sleep(0.001)
+
+
+def test_given_a_wish_that_cannot_be_answered_then_it_is_granted_once(tmp_path: Path) -> None:
+    (tmp_path / f"{WISH}camera-0").touch()
+    (tmp_path / f"{WISH}camera-0{ANSWER}").mkdir()
+    with Desk(tmp_path) as desk:
+        desk.wishes.hear()
+        desk.wishes.hear()
+    assert desk.disk.flushes == 1
+    assert not (tmp_path / f"{WISH}camera-0").exists()
+
+
+def test_given_a_wish_that_cannot_be_taken_away_then_it_is_not_granted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / f"{WISH}camera-0").mkdir()
+    with Desk(tmp_path) as desk:
+        desk.wishes.hear()
+        desk.wishes.hear()
+    assert desk.disk.flushes == 0
+    assert caplog.text.count("is not granted") == 1
+
+
+def test_given_a_wish_from_before_the_start_then_it_waits_until_its_camera_is_live(tmp_path: Path) -> None:
+    (tmp_path / f"{WISH}camera-0").touch()
+    desk = Desk(tmp_path, running=False)
+    desk.wishes.hear()
+    assert (tmp_path / f"{WISH}camera-0").exists()
+    desk.room.run_for(3)
+    with desk:
+        desk.wishes.hear()
+    assert (tmp_path / f"{WISH}camera-0{ANSWER}").read_text().startswith("ok: ")
