@@ -56,5 +56,9 @@ def _points(camera: Camera) -> Iterator[tuple[float, float]]:
         yield from line.points
     for zone in camera.zones:
         yield from zone.polygon
+        if zone.rules.wrong_way is not None:
+            yield from zone.rules.wrong_way.along
+    for region in camera.protected:
+        yield from region.polygon
     for point in camera.ground.points if camera.ground is not None else ():
         yield point.image

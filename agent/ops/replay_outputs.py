@@ -76,7 +76,7 @@ class Annotator:
         draw_tracks(picture, seen.tracks)
         for where in dict.fromkeys(event.where for event in self._open_events.values()):
             reasons = [reason_of(event) for event in self._open_events.values() if event.where == where]
-            draw_alarm(picture, self._camera, where, reasons)
+            draw_alarm(picture, seen.camera or self._camera, where, reasons)
         shown = [text for at_s, text in self._events if frame.at.mono_s - at_s < _EVENT_SHOWN_S]
         for place, _ in self._marks:
             _draw_mark(picture, place)

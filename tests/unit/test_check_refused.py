@@ -94,6 +94,12 @@ def test_given_points_within_the_picture_then_it_is_left_as_it_is() -> None:
     assert drawn is camera
 
 
+def test_given_a_protected_region_beside_the_picture_then_room_is_made_for_it() -> None:
+    region = {"name": "r", "what": "wall", "polygon": [[1.2, 0.4], [1.4, 0.4], [1.4, 0.6], [1.2, 0.6]]}
+    camera = Camera.model_validate({"name": "a", "source": "x", "protected": [region]})
+    assert framed(blank(640, 360), camera)[0].shape[1] == round(640 * 1.5)
+
+
 def test_given_a_line_beside_the_picture_then_room_is_made_and_it_keeps_its_place_beside_it() -> None:
     line = {"name": "l", "points": [[1.2, 0.5], [1.4, 0.5]]}
     camera = Camera.model_validate({"name": "a", "source": "x", "lines": [line]})

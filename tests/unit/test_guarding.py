@@ -142,3 +142,33 @@ def test_given_an_accepted_change_when_the_agent_is_stopped_before_the_next_look
     first.stop(Instant(1040.0, 1e9 + 40))
     after = CameraPipeline(CAMERA, device="box", model=MODEL, state=first.states())
     assert run(after, street(), range(600, 630)) == []
+
+
+def test_given_another_threshold_then_a_region_stays_known_and_with_another_outline_it_does_not() -> None:
+    pipeline = CameraPipeline(CAMERA, device="box", model=MODEL)
+    run(pipeline, cabinet(street()), range(40))
+    (region,) = CAMERA.protected
+    slower = CAMERA.model_copy(update={"protected": (region.model_copy(update={"settle_s": 12.0}),)})
+    pipeline.redraw(slower, Instant(1040.0, 1e9 + 40))
+    assert pipeline.states()[region_name("gate", "box")] != "null"
+    told = run(pipeline, street(), range(41, 80))
+    assert "asset_changed" in [body.kind for body in told]
+    wider = region.model_copy(update={"polygon": ((0.3, 0.3), *region.polygon[1:])})
+    pipeline.redraw(CAMERA.model_copy(update={"protected": (wider,)}), Instant(1080.0, 1e9 + 80))
+    assert pipeline.states()[region_name("gate", "box")] == "null"
+
+
+def test_given_a_view_that_moved_then_an_alarm_is_drawn_where_the_region_is_seen_now(tmp_path: Path) -> None:
+    (region,) = CAMERA.protected
+    aside = region.model_copy(update={"polygon": ((0.7, 0.7), (0.9, 0.7), (0.9, 0.9), (0.7, 0.9))})
+    shown = CAMERA.model_copy(update={"protected": (aside,)})
+    first = CameraPipeline(CAMERA, device="box", model=MODEL)
+    run(first, cabinet(street()), range(40))
+    records = [
+        record for second in range(41, 70) for record in first.see(frame(street(), second), Detections.empty()).records
+    ]
+    with Annotator(tmp_path / "a.avi", CAMERA, 10.0) as annotator:
+        annotator.write(frame(street(), 0), Seen(Tracks.empty(), records, shown), {})
+    picture = cv2.VideoCapture(str(tmp_path / "a.avi")).read()[1]
+    height, width = picture.shape[:2]
+    assert _is_red(picture[int(0.65 * height) :, int(0.67 * width) :])
