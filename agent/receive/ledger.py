@@ -81,6 +81,13 @@ def tables(*, end: str, number: str, of_bytes: str) -> Iterator[str]:
         yield statement.format(end=end, number=number, bytes=of_bytes)
 
 
+_LOOKED_AT: Final = 1_000
+_MANY: Final = 20
+"""More holes than that are no accident: something takes records away as fast as they come."""
+_CLOSE: Final = 16
+"""Numbers between two holes that it is cheaper to send again than to ask around."""
+
+
 class Ledger:
     """A :class:`agent.receive.store.Store` on a :class:`Database` that has the :func:`tables`."""
 
@@ -142,7 +149,8 @@ class Ledger:
             now_s: UTC seconds.
             older_s: A younger hole may still close by itself.
             again_s: Seconds before anybody is handed holes of this box again.
-            most: How many holes of one box at once.
+            most: How many holes of one box at once. Where there are very many, as after the end of a receiver that
+                shared the load, holes that lie close together are asked for as one: what comes twice is dropped.
         """
         holes: list[Hole] = []
         with self._db.writing():
@@ -151,8 +159,10 @@ class Ledger:
                 (now_s - older_s, now_s - again_s),
             )
             for device, life, mark in devices:
-                found = self._holes(device, life, mark, most)
-                holes += found
+                found = self._holes(device, life, mark, _LOOKED_AT)
+                if len(found) > _MANY:
+                    found = _merged(found)
+                holes += found[:most]
                 if found:
                     self._db.change("UPDATE devices SET asked_s = ? WHERE device = ?", (now_s, device))
         return holes
@@ -307,3 +317,14 @@ class Ledger:
 def _storable(text: str | None) -> str | None:
     """Text of unknown origin, without what a database's text can't hold: half characters and zeros."""
     return None if text is None else text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _merged(holes: Sequence[Hole]) -> list[Hole]:
+    """The same holes, those close together as one."""
+    merged: list[Hole] = []
+    for hole in holes:
+        if merged and hole.first - merged[-1].last <= _CLOSE:
+            merged[-1] = Hole(hole.device, merged[-1].first, hole.last)
+        else:
+            merged.append(hole)
+    return merged

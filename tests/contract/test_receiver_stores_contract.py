@@ -113,6 +113,14 @@ def test_holes_are_handed_to_one_receiver_at_a_time_and_only_of_boxes_that_are_t
     assert one.claim_holes(NOW_S + 30, most=1, **patience) == [Hole(BOX, 2, 3)]
 
 
+def test_where_every_other_record_is_missing_then_they_are_asked_for_as_one_run(store: Store) -> None:
+    store.set_online(BOX, online=True)
+    every_other = [arrival(seq) for seq in range(2, 201, 2)]
+    store.store([*every_other, *run(201, 300), arrival(400), arrival(402)], NOW_S)
+    found = store.claim_holes(NOW_S + 9, older_s=1, again_s=1)
+    assert found == [Hole(BOX, 1, 199), Hole(BOX, 301, 401)]
+
+
 def test_holes_and_marks_are_found_across_thousands_of_records(store: Store) -> None:
     store.set_online(BOX, online=True)
     (mark,) = store.store([*run(1, 50), *run(52, 2_100), arrival(2_102)], NOW_S)
