@@ -108,6 +108,7 @@ class Receiver:
         self._reason: str | None = "not connected yet"
         self._stopping = False
         self._told: dict[str, tuple[int, str | None]] = {}
+        self._alone: dict[str, float] = {}
         self._client = self._build()
         self._thread = threading.Thread(target=self._run, name="receiver", daemon=True)
 
@@ -239,12 +240,34 @@ class Receiver:
         if not self._is_connected:
             return
         holes = self._store.claim_holes(self._now(), older_s=self._settings.hole_s, again_s=self._settings.ask_again_s)
+        self._hear_alone({hole.device for hole in holes})
         for hole in holes:
             _log.info("%s: asking for records %d to %d", hole.device, hole.first, hole.last)
             command = Command(
                 command="resend", id=f"{hole.first}-{hole.last}", args={"first": hole.first, "last": hole.last}
             )
             self._client.publish(box_topic(hole.device, "command"), encode(command), 1)
+
+    def _hear_alone(self, devices: set[str]) -> None:
+        """Hear boxes past the group for a while: what is asked for must not go to a receiver that is gone.
+
+        The broker may give the session of a receiver that died every second message, the repeated ones too. What comes
+        both ways is dropped.
+        """
+        if not self._settings.group:
+            return
+        now_s = time.monotonic()
+        for device in devices:
+            if device not in self._alone:
+                self._client.subscribe([(topic, 1) for topic in self._of_records(device)])
+            self._alone[device] = now_s + 4 * self._settings.ask_again_s
+        for device in [device for device, until_s in self._alone.items() if until_s < now_s]:
+            del self._alone[device]
+            self._client.unsubscribe(self._of_records(device))
+
+    @staticmethod
+    def _of_records(device: str) -> list[str]:
+        return [f"{ROOT}/{device}/{leaf}" for leaf in ("+/count", "+/zone", "+/event", "gap", "reply")]
 
     def _tell(self, mark: Mark) -> None:
         """Tell a box up to where it may forget, unless it was told."""
@@ -274,10 +297,9 @@ class Receiver:
         return client
 
     def _topics(self) -> list[str]:
-        leaves = ("+/+/count", "+/+/zone", "+/+/event", "+/gap", "+/reply")
         share = f"$share/{self._settings.group}/" if self._settings.group else ""
         # Retained messages don't come over a shared subscription, so every receiver hears who is there.
-        return [f"{ROOT}/+/status", *(f"{share}{ROOT}/{leaf}" for leaf in leaves)]
+        return [f"{ROOT}/+/status", *(f"{share}{topic}" for topic in self._of_records("+"))]
 
     def _on_connect(self, client: paho.Client, _: object, __: object, code: ReasonCode, ___: object) -> None:
         if code.is_failure:
@@ -289,6 +311,10 @@ class Receiver:
             # What waits from an earlier connection is stored all the same, but the broker will send it again.
             self._changed.notify_all()
         client.subscribe([(topic, 1) for topic in self._topics()])
+        self._alone.clear()
+        if self._settings.group:  # the session may still hold what an earlier life of this receiver heard alone
+            for mark in self._store.marks():
+                client.unsubscribe(self._of_records(mark.device))
 
     def _on_subscribe(self, _: object, __: object, ___: int, codes: list[ReasonCode], ____: object) -> None:
         refused = [str(code) for code in codes if code.is_failure]
