@@ -31,4 +31,4 @@ if [ $# -gt 0 ]; then exec .venv/bin/python -m pytest "$@"; fi
 .venv/bin/python -m coverage report --fail-under=100 \
   --include='agent/scene/geometry.py,agent/scene/lines.py,agent/scene/crossing.py,agent/scene/intervals.py' | tail -n 6
 .venv/bin/python -m coverage report --fail-under=100 \
-  --include='agent/vision/tracker.py,agent/vision/kalman.py,agent/vision/ass*.py,agent/outbox/*' | tail -n 6
+  --include='agent/vision/tracker.py,agent/vision/kalman.py,agent/vision/assignment.py,agent/vision/association.py,agent/outbox/*' | tail -n 6
