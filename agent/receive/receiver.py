@@ -261,8 +261,9 @@ class Receiver:
             if device not in self._alone:
                 self._client.subscribe([(topic, 1) for topic in self._of_records(device)])
             self._alone[device] = now_s + 4 * self._settings.ask_again_s
-        for device in [device for device, until_s in self._alone.items() if until_s < now_s]:
-            del self._alone[device]
+        # A copy: paho's thread forgets them all when the connection is new.
+        for device in [device for device, until_s in list(self._alone.items()) if until_s < now_s]:
+            self._alone.pop(device, None)
             self._client.unsubscribe(self._of_records(device))
 
     @staticmethod
