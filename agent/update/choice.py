@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from agent.update.offer import Box, ModelOffer, Tally, is_held, version_key, why_not_this_box
 from agent.update.refusal import Kind
 from agent.update.repository import Signed
-from agent.update.slot import Slot
+from agent.update.slot import Held, Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,15 @@ class Choice:
     Attributes:
         take: The release to take.
         renumber: The file in charge is also this newer release.
-        retract: The release in charge, or under way, is taken back, and why.
+        retract: The release in charge is taken back, and why.
+        drop: The release under way is taken back, and why.
         why_not: What keeps the newest release away.
     """
 
     take: Offered | None = None
     renumber: int | None = None
     retract: str | None = None
+    drop: str | None = None
     why_not: tuple[Kind, str] | None = None
 
 
@@ -60,8 +62,11 @@ def choose(offers: Iterable[Offered], slot: Slot, present: Present, box: Box, ou
         outcomes: How releases fared over the fleet, by serial.
     """
     newest_first = sorted(offers, key=lambda offered: offered.offer.serial, reverse=True)
-    if reason := _retracted(newest_first, slot):
+    if reason := _withdrawn(newest_first, slot.in_charge):
         return Choice(retract=reason)
+    under_way = slot.candidate.model if slot.under_way and slot.candidate is not None else None
+    if reason := _withdrawn(newest_first, under_way):
+        return Choice(drop=reason)
     why_not: tuple[Kind, str] | None = None
     for offered in newest_first:
         if offered.offer.serial <= slot.serial:
@@ -77,13 +82,10 @@ def choose(offers: Iterable[Offered], slot: Slot, present: Present, box: Box, ou
     return Choice(why_not=why_not)
 
 
-def _retracted(offers: list[Offered], slot: Slot) -> str | None:
-    """Why the release in charge or under way is taken back; ``None`` if it is not."""
-    ours = {slot.in_charge.sha256} if slot.in_charge else set()
-    if slot.under_way and slot.candidate is not None:
-        ours.add(slot.candidate.model.sha256)
+def _withdrawn(offers: list[Offered], held: Held | None) -> str | None:
+    """Why a model that this box has is taken back; ``None`` if it is not."""
     for offered in offers:
-        if offered.offer.withdrawn and offered.signed.sha256 in ours:
+        if held is not None and offered.offer.withdrawn and offered.signed.sha256 == held.sha256:
             return offered.offer.why or "no reason was given"
     return None
 

@@ -144,6 +144,8 @@ class SlotUpdater(Stepper):
         with self._noting_the_disk():
             if choice.retract is not None:
                 self._retract(choice.retract)
+            elif choice.drop is not None:
+                self._refuse("withdrawn", _withdrawn(choice.drop))
             elif choice.take is not None and not self.busy:
                 self._slot = slot
                 self._begin(choice.take)
@@ -279,11 +281,10 @@ class SlotUpdater(Stepper):
     # Ways back
 
     def _retract(self, why: str) -> None:
-        told = f"it was withdrawn: {why}"
-        if self._slot.under_way:
-            self._refuse("withdrawn", told)
-        else:
-            self._roll_back("withdrawn", told)
+        """Go back from the model in charge; one under way was held against it, so it begins anew, with no blame."""
+        self._missed = self._slot.under_way
+        self.close()
+        self._roll_back("withdrawn", _withdrawn(why))
 
     def _roll_back(self, kind: Kind, why: str) -> None:
         """Put the model before in charge again, on disk and in the pipeline."""
@@ -368,6 +369,10 @@ class SlotUpdater(Stepper):
     def _in_charge(self) -> Subject:
         held = self._slot.in_charge
         return self.plan.installed if held is None else self._subject(held)
+
+
+def _withdrawn(why: str) -> str:
+    return f"it was withdrawn: {why}"
 
 
 def _require_same(found: ModelDescription, candidate: Candidate) -> None:

@@ -519,6 +519,26 @@ def test_candidate_that_is_withdrawn_in_its_shadow_never_comes_into_charge(world
     assert world.refused_by("withdrawn")
 
 
+def test_candidate_in_its_shadow_begins_anew_when_the_model_in_charge_is_withdrawn(world: World) -> None:
+    offer_second(world)
+    world.go()
+    world.shelf.offer(THIRD, golden=GOLDEN, version="3", serial=2)
+    world.check()
+    world.pass_time(8)
+    assert world.updater.status().state == "shadow"
+    offer_second(world, withdrawn=True, why="blind in the rain")
+    world.check()
+
+    status = world.updater.status()
+    assert status.candidate is not None
+    assert (status.state, status.reason, status.candidate.version) == ("rolled_back", "withdrawn", "2")
+    assert (world.running, world.temper.open_now) == (sha(INSTALLED), 0)
+    assert world.updater.wants_check, "the one that was under way waits for no schedule"
+
+    world.go()
+    assert world.running == sha(THIRD)
+
+
 def test_older_version_under_a_higher_number_is_refused_unless_signed_as_a_way_back(world: World) -> None:
     world.shelf.offer(THIRD, golden=GOLDEN, version="3", serial=1)
     world.go()
