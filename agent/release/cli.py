@@ -29,17 +29,25 @@ from agent.release.offering import (
     change_rollout,
     model_offers,
     report_outcomes,
+    rollout_of,
     withdraw,
 )
+from agent.release.overview import next_step, overview, whom
 from agent.release.publishing import publish
 from agent.release.rotation import rotate, rotate_online
-from agent.release.signing import sign, standings
-from agent.release.workspace import DELEGATED_ROLES, OFFLINE_ROLES, ONLINE_ROLES, Expiry, Workspace
+from agent.release.signing import sign
+from agent.release.workspace import OFFLINE_ROLES, ONLINE_ROLES, Expiry, Workspace
 from agent.update.durable import Disk
-from agent.update.offer import Hold, Rollout
+from agent.update.patch import ALLOWED, EXAMPLE
 
 ONLINE_PASSPHRASE: Final = "KENTONGAN_ONLINE_PASSPHRASE"  # noqa: S105 - the name of a variable, not its value
 _LEAST_PASSPHRASE: Final = 8
+_CONFIGURATION_FORM: Final = f"""\
+a configuration is a YAML file of this form (configs/signed/gate.yaml is a whole one):
+
+{EXAMPLE}
+It may set {", ".join(ALLOWED)} of cameras that the box has. What it sets replaces what the box had; the rest stays.
+"""
 
 _Configure = Callable[[argparse.ArgumentParser], None]
 _Execute = Callable[[argparse.Namespace], int]
@@ -111,7 +119,11 @@ def _golden_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _golden(args: argparse.Namespace) -> int:
-    Disk().write(args.out, make_golden(args.model, read_pictures(args.pictures)))
+    golden = make_golden(args.model, read_pictures(args.pictures))
+    try:
+        Disk().write(args.out, golden)
+    except OSError as error:
+        raise ReleaseError(f"{args.out} can't be written: {error.strerror}; name another --out") from error
     print(f"{args.out}: {len(args.pictures)} pictures")
     return 0
 
@@ -138,11 +150,13 @@ def _rules(args: argparse.Namespace) -> dict[str, Any]:
     hold = {"failed_percent": args.hold_percent, "min_failed": args.hold_least}
     given = {name: value for name, value in rules.items() if value is not None}
     if any(value is not None for value in hold.values()):
-        given["hold"] = Hold(**{name: value for name, value in hold.items() if value is not None})
+        given["hold"] = {name: value for name, value in hold.items() if value is not None}
     return given
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _CONFIGURATION_FORM
     parser.add_argument("file", type=Path, help="a model, or a configuration with --device or --group")
     parser.add_argument("--slot", help="the model's name in the boxes' configurations")
     parser.add_argument("--golden", type=Path, help="from: kentongan release golden")
@@ -154,7 +168,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add(args: argparse.Namespace) -> int:
-    workspace, rollout = Workspace(args.folder), _checked_rollout(_rules(args))
+    workspace, rollout = Workspace(args.folder), rollout_of(_rules(args))
     if args.device or args.group:
         offer = add_configuration(workspace, args.file, device=args.device, group=args.group, rollout=rollout)
         print(f"configuration for {args.device or args.group}, number {offer.serial}: staged")
@@ -170,15 +184,13 @@ def _add(args: argparse.Namespace) -> int:
             max_slowdown_percent=args.max_slowdown_percent,
             why=args.why,
         )
-        print(f"{args.slot} release {model.serial} ({model.name} {model.version}): staged")
+        print(f"{args.slot} release {model.serial} ({model.name} {model.version}), {whom(model.rollout)}: staged")
+        if args.golden is None:
+            print(
+                "note: without golden frames no box checks that it sees what was seen at your desk, and it goes to "
+                f"{whom(model.rollout)} of the boxes; give --golden, and a small --percent first"
+            )
     return _say_what_is_next(workspace)
-
-
-def _checked_rollout(rules: dict[str, Any]) -> Rollout:
-    try:
-        return Rollout.model_validate(rules)
-    except ValueError as error:
-        raise ReleaseError(f"the rules are refused: {error}; correct them") from error
 
 
 def _rollout_arguments(parser: argparse.ArgumentParser) -> None:
@@ -191,7 +203,7 @@ def _rollout_arguments(parser: argparse.ArgumentParser) -> None:
 def _rollout(args: argparse.Namespace) -> int:
     workspace = Workspace(args.folder)
     offer = change_rollout(workspace, args.slot, args.serial, again=args.again, **_rules(args))
-    print(f"{args.slot} release {offer.serial}: {offer.rollout.percent} % of its boxes: staged")
+    print(f"{args.slot} release {offer.serial}, {whom(offer.rollout)}: staged")
     return _say_what_is_next(workspace)
 
 
@@ -221,7 +233,8 @@ def _sign(args: argparse.Namespace) -> int:
     workspace, passphrase = Workspace(args.folder), _passphrases(args, new=False)
     given = sign(workspace, [unlock(path, passphrase(str(path))) for path in args.key])
     if not given:
-        raise ReleaseError("none of these keys may sign anything that is staged; look at: kentongan release publish")
+        who = f"see whose can: kentongan release status {args.folder}"
+        raise ReleaseError(f"none of these keys may sign anything that is staged; {who}")
     for line in given:
         print(f"signed {line}")
     return _say_what_is_next(workspace)
@@ -277,7 +290,8 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _status(args: argparse.Namespace) -> int:
     workspace, console = Workspace(args.folder), Console()
-    _show_repository(workspace)
+    for line in overview(workspace):
+        print(line)
     if args.broker is None:
         return 0
     fleet = _listen(args)
@@ -288,19 +302,6 @@ def _status(args: argparse.Namespace) -> int:
             report_outcomes(workspace, slot, fleet.outcomes(slot))
             print(f"{slot}: outcomes staged; publish them with: kentongan release publish {args.folder}")
     return 0
-
-
-def _show_repository(workspace: Workspace) -> None:
-    for path, offer in sorted(model_offers(workspace).items(), key=lambda item: (item[1].slot, item[1].serial)):
-        state = "withdrawn" if offer.withdrawn else f"{offer.rollout.percent} %"
-        print(f"{offer.slot} release {offer.serial}: {offer.name} {offer.version}, {state} ({path})")
-    for role in (*OFFLINE_ROLES, *ONLINE_ROLES):
-        metadata = workspace.published(role)
-        if metadata is not None:
-            left = (metadata.signed.expires.replace(tzinfo=workspace.now.tzinfo) - workspace.now).days
-            rules = workspace.targets() if role in DELEGATED_ROLES else workspace.root()
-            keys = ", ".join(keyid[:12] for keyid in rules.get_delegated_role(role).keyids)
-            print(f"{role} version {metadata.signed.version}: {left} days left; keys {keys}")
 
 
 def _listen(args: argparse.Namespace) -> Fleet:
@@ -367,11 +368,8 @@ def _online_passphrase() -> str:
 
 
 def _say_what_is_next(workspace: Workspace) -> int:
-    missing = [standing for standing in standings(workspace) if standing.missing and standing.role not in ONLINE_ROLES]
-    for standing in missing:
-        keys = ", ".join(keyid[:12] for keyid in standing.keyids)
-        print(f"{standing.role} version {standing.version}: {standing.missing} signature(s) missing; keys: {keys}")
-    print("next: kentongan release " + ("sign" if missing else "publish") + f" {workspace.folder}")
+    for line in next_step(workspace):
+        print(line)
     return 0
 
 

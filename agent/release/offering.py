@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from tuf.api.metadata import TargetFile, Targets
 
 from agent.errors import ModelError
 from agent.release.faults import ReleaseError
+from agent.release.refused import refused
 from agent.release.workspace import Workspace
 from agent.update.golden import read_golden
 from agent.update.offer import CUSTOM_KEY, ConfigurationOffer, ModelOffer, Outcomes, Rollout, Tally
@@ -29,14 +30,20 @@ _HASHES: Final = ["sha256"]
 
 
 def model_offers(workspace: Workspace, slot: str | None = None) -> dict[str, ModelOffer]:
-    """The models on offer, by target path; of one slot or of all."""
-    found = {}
-    for path, target in workspace.targets().targets.items():
-        if path.endswith(".onnx"):
-            offer: ModelOffer = _read(ModelOffer, target.custom, path)
-            if slot in (None, offer.slot):
-                found[path] = offer
-    return found
+    """The models on offer, staged ones included, by target path; of one slot or of all."""
+    return {path: offer for path, offer in model_offers_in(workspace.targets()).items() if slot in (None, offer.slot)}
+
+
+def model_offers_in(targets: Targets) -> dict[str, ModelOffer]:
+    """The models that some version of the targets offers, by path."""
+    found = {path: target for path, target in targets.targets.items() if path.endswith(".onnx")}
+    return {path: _read(ModelOffer, target.custom, path) for path, target in found.items()}
+
+
+def configuration_offers_in(targets: Targets) -> dict[str, ConfigurationOffer]:
+    """The configurations that some version of their targets offers, by path."""
+    found = {path: target for path, target in targets.targets.items() if path.startswith("configuration/")}
+    return {path: _read(ConfigurationOffer, target.custom, path) for path, target in found.items()}
 
 
 def add_model(
@@ -69,17 +76,20 @@ def add_model(
         raise ReleaseError(str(error)) from error
     stem = f"models/{slot}/{_file_part(description.name)}-{_file_part(description.version)}-{description.sha256[:8]}"
     golden_path = None if golden is None else f"{stem}.golden"
-    offer = ModelOffer(
-        slot=slot,
-        name=description.name,
-        version=description.version,
-        family=description.family.value,
-        serial=_next_serial(workspace, slot),
-        golden=golden_path,
-        max_slowdown_percent=max_slowdown_percent,
-        rollout=rollout or Rollout(),
-        why=why,
-    )
+    try:
+        offer = ModelOffer(
+            slot=slot,
+            name=description.name,
+            version=description.version,
+            family=description.family.value,
+            serial=_next_serial(workspace, slot),
+            golden=golden_path,
+            max_slowdown_percent=max_slowdown_percent,
+            rollout=rollout or Rollout(),
+            why=why,
+        )
+    except ValidationError as error:
+        raise refused(error) from error
     targets = workspace.edit("targets", Targets)
     if golden is not None and golden_path is not None:
         _require_golden(golden)
@@ -87,6 +97,18 @@ def add_model(
     _put(workspace, targets, f"{stem}.onnx", file.read_bytes(), _plain(offer))
     workspace.stage("targets", targets)
     return offer
+
+
+def rollout_of(rules: Mapping[str, Any]) -> Rollout:
+    """The rules of a release.
+
+    Raises:
+        ReleaseError: They can't be signed.
+    """
+    try:
+        return Rollout.model_validate(dict(rules))
+    except ValidationError as error:
+        raise refused(error) from error
 
 
 def add_configuration(
@@ -104,9 +126,11 @@ def add_configuration(
     """
     if (device is None) == (group is None):
         raise ReleaseError("a configuration is for one device or for one group; give --device or --group")
-    data = file.read_bytes()
     try:
+        data = file.read_bytes()
         parse_patch(data, str(file))
+    except OSError as error:
+        raise ReleaseError(f"{file} can't be read: {error.strerror}; check its name") from error
     except UpdateError as error:
         raise ReleaseError(str(error)) from error
     path = f"configuration/device/{device}.yaml" if device else f"configuration/group/{group}.yaml"
@@ -127,17 +151,15 @@ def change_rollout(workspace: Workspace, slot: str, serial: int, *, again: bool 
         slot: The slot.
         serial: The release.
         again: Let boxes that blocked the file try it once more; this makes it a new release.
-        rules: Fields of :class:`agent.update.offer.Rollout` to change.
+        rules: Fields of :class:`agent.update.offer.Rollout` to change; of ``hold`` only those that change.
 
     Raises:
         ReleaseError: There is no such release, or the rules are refused.
     """
     path, offer = _find(workspace, slot, serial)
-    try:
-        rollout = Rollout.model_validate({**offer.rollout.model_dump(), **rules})
-    except ValueError as error:
-        raise ReleaseError(f"the rules are refused: {error}; correct them") from error
-    change: dict[str, Any] = {"rollout": rollout}
+    before = offer.rollout.model_dump()
+    hold = {**before["hold"], **rules.pop("hold", {})}
+    change: dict[str, Any] = {"rollout": rollout_of({**before, **rules, "hold": hold})}
     if again:
         change |= {"again": True, "serial": _next_serial(workspace, slot)}
     return _replace(workspace, {path: offer.model_copy(update=change)})[path]
@@ -157,12 +179,12 @@ def withdraw(workspace: Workspace, slot: str, serial: int, why: str, *, back_to:
         ReleaseError: There is no such release.
     """
     path, offer = _find(workspace, slot, serial)
-    changes = {path: offer.model_copy(update={"withdrawn": True, "why": why})}
+    changes = {path: _changed(offer, withdrawn=True, why=why)}
     if back_to is not None:
         old_path, old = _find(workspace, slot, back_to)
         if old_path == path or old.withdrawn:
             raise ReleaseError(f"release {back_to} of {slot} is withdrawn itself; name one that is good")
-        changes[old_path] = old.model_copy(update={"back": True, "serial": _next_serial(workspace, slot), "why": why})
+        changes[old_path] = _changed(old, back=True, serial=_next_serial(workspace, slot), why=why)
     return list(_replace(workspace, changes).values())
 
 
@@ -194,6 +216,13 @@ def _replace(workspace: Workspace, offers: Mapping[str, ModelOffer]) -> dict[str
         targets.targets[path].unrecognized_fields["custom"] = {CUSTOM_KEY: _plain(offer)}
     workspace.stage("targets", targets)
     return dict(offers)
+
+
+def _changed(offer: ModelOffer, **changes: Any) -> ModelOffer:
+    try:
+        return ModelOffer.model_validate({**offer.model_dump(), **changes})
+    except ValidationError as error:
+        raise refused(error) from error
 
 
 def _plain(offer: BaseModel) -> Any:

@@ -88,7 +88,7 @@ def _require_signatures(workspace: Workspace) -> None:
             able = ", ".join(keyid[:12] for keyid in standing.keyids)
             raise ReleaseError(
                 f"{standing.role} version {standing.version} lacks {standing.missing} signature(s); sign it with: "
-                f"kentongan release sign (keys that can: {able})"
+                f"kentongan release sign {workspace.folder} --key FILE (keys that can: {able})"
             )
     for role in OFFLINE_ROLES:
         if not verified_by(workspace, role, workspace.latest(role)):

@@ -112,7 +112,7 @@ def test_step_that_can_not_be_done_is_one_sentence(desk: Desk) -> None:
 
 def test_rules_that_can_not_be_are_refused(desk: Desk) -> None:
     done = desk.release("add", desk.folder / "v1.onnx", "--slot", "street", "--percent", 101)
-    assert_one_sentence(done, 65, "rules are refused")
+    assert_one_sentence(done, 65, "--percent can't be 101; write a whole number from 0 to 100")
 
 
 def test_short_passphrase_is_refused(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_way_back_to_the_withdrawn_release_itself_is_refused(maintainer: Maintai
 
 def test_rules_that_can_not_be_are_refused(maintainer: Maintainer, model: Path) -> None:
     offering.add_model(maintainer.workspace, model, slot="street")
-    with pytest.raises(ReleaseError, match="rules are refused"):
+    with pytest.raises(ReleaseError, match="--percent can't be 101; write a whole number"):
         offering.change_rollout(maintainer.workspace, "street", 1, percent=101)
 
 

@@ -12,7 +12,6 @@ from agent.errors import ConfigError, KentonganError, SourceError
 from agent.update.configuration import LARGEST_BYTES, ConfigurationUpdater, ConfirmRules
 from agent.update.durable import Disk
 from agent.update.offer import CUSTOM_KEY, Box, ConfigurationOffer, Rollout
-from agent.update.patch import parse_patch
 from agent.update.refusal import UpdateError
 from agent.update.service import Schedule, UpdateService
 from tests.fakes.clock import ManualClock
@@ -363,7 +362,3 @@ def test_full_disk_is_a_reason(tmp_path: Path) -> None:
     world.offer()
     world.go(5)
     assert world.told == ("idle", "disk_full")
-
-
-def test_patch_gives_plain_cameras() -> None:
-    assert set(parse_patch(MOVED, "a")) == {"gate"}
