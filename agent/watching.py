@@ -25,6 +25,7 @@ from agent.scene.values import LIVE, Evidence, LinkState
 from agent.stages import StageTimes
 from agent.values import Detections, Frame, Image
 from agent.video.source import Phase, Source
+from agent.view_log import ViewLog
 from agent.vision.detector import Detector
 from agent.vision.scheduler import FairShare
 
@@ -165,6 +166,7 @@ class WatchLoop(threading.Thread):
         self._share = FairShare({lane.name: lane.pipeline.camera.detect_fps for lane in lanes})
         self._overseer = overseer
         self._rested = False
+        self._views = ViewLog()
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -378,6 +380,7 @@ class WatchLoop(threading.Thread):
         """Hand records on with the state that belongs to them; state alone only when it has changed."""
         if not records and not save:
             return
+        self._views.tell(lane.name, records)
         if lane.witness is not None:
             lane.witness.hear(records)
         states = lane.pipeline.states()

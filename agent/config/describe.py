@@ -86,6 +86,13 @@ def keys_at(path: Path) -> tuple[str, ...]:
     return tuple(key for choice in _choices(node or {}) for key in choice.get("properties", {}))
 
 
+def may_be_left_out(path: Path) -> bool:
+    """Whether a mapping belongs at a path, or nothing: a section that is off where it is absent."""
+    node = node_at(path) or {}
+    kinds = {choice.get("type") for choice in map(_resolve, node.get("anyOf", []))}
+    return {"object", "null"} <= kinds
+
+
 def alike(word: str, words: tuple[str, ...]) -> str | None:
     """The word that was probably meant, out of those that exist."""
     meant = {other: key for other, key in _OTHER_WORDS.items() if key in words} | {key: key for key in words}

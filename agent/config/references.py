@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from agent.config.describe import may_be_left_out, words_for
 from agent.config.document import Document
 from agent.config.explain import place
 from agent.config.fault import Fault, Path, shown
@@ -28,7 +29,16 @@ def disagreements(document: Document) -> list[Fault]:
         *_models(document),
         *_passwords(document),
         *_certificates(document),
+        *_empty_sections(document),
     ]
+
+
+def _empty_sections(document: Document) -> Iterator[Fault]:
+    """Sections whose keys stand there with nothing below: off by the schema, though the contrary is surely meant."""
+    for path, mark in document.marks.items():
+        if path and document.at(path) is None and may_be_left_out(path):
+            wrong = f"{place(path, document)} is empty, so it would count as not written"
+            yield Fault(mark, path, wrong, f"delete the key, or write {words_for(path)} below it")
 
 
 def _cameras(document: Document) -> Iterator[tuple[Path, dict[str, Any]]]:

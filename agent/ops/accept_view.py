@@ -56,8 +56,15 @@ def ask(config: Config, camera: str, patience_s: float) -> str:
         if time.monotonic() > until_s and not wish.exists():
             raise KentonganError(f"{camera}: the agent took the wish but gave no answer in time; see its log")
         if time.monotonic() > until_s:
-            raise KentonganError(f"nobody answers; is the agent running? It grants {wish} when it is; or delete that")
-        time.sleep(_POLL_S)
+            raise KentonganError(
+                f"{camera}: no agent answers, so nothing is accepted yet; the wish is kept, and is granted when the "
+                f"agent runs and the camera is live. To take it back: rm {wish}"
+            )
+        try:
+            time.sleep(_POLL_S)
+        except KeyboardInterrupt:
+            wish.unlink(missing_ok=True)  # who gives up waiting does not expect it to be granted some day
+            raise
     told = answer.read_text(encoding="utf-8").strip()
     answer.unlink(missing_ok=True)
     if not told.startswith("ok"):

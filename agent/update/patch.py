@@ -153,6 +153,8 @@ def apply_patch(base: str, patch: dict[str, dict[str, Any]], file: FilePath) -> 
         )
     for name, parts in patch.items():
         cameras[name] |= parts
+        for gone in [part for part, value in parts.items() if value is None]:  # signed away
+            del cameras[name][gone]
     try:
         return parse_config(yaml.safe_dump(plain, sort_keys=False), str(file), folder=file.parent)
     except FaultyConfigError as error:

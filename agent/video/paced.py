@@ -6,6 +6,7 @@ On a machine that can't decode at real speed it plays slower instead of showing 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Final
@@ -18,6 +19,9 @@ from agent.video.file import FileSource, later
 from agent.video.source import CameraState
 from agent.video.tally import Tally
 
+log = logging.getLogger(__name__)
+
+_AGAIN: Final = "start the agent again to play it once more"
 LATE_S: Final = 0.25
 """A picture that is later than this is passed over for a newer one."""
 MAX_SKIPPED_IN_A_ROW: Final = 30
@@ -53,7 +57,8 @@ class PacedFileSource:
         self._address, self._camera, self._options = address, camera, options
         self._clock, self._wait, self._loop = clock, wait, loop
         self._tally = Tally()
-        self._closed = False
+        self._shown = address.shown
+        self._closed = self._ended = False
         self._next_s: float | None = None
         self._start = clock.now()
         self._file = self._open()
@@ -92,6 +97,9 @@ class PacedFileSource:
             self._start = later(self._start, self._file.end_s)
             self._file = self._open()
             next_s = self._file.advance()
+        if next_s is None and not self._closed and not self._ended:
+            self._ended = True
+            log.warning("camera %s: its file %s has ended; %s", self._camera, self._shown, _AGAIN)
         self._next_s = next_s
         return next_s is not None
 

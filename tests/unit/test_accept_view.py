@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from pathlib import Path
 
@@ -50,10 +51,20 @@ def test_given_an_agent_that_refuses_then_its_reason_is_the_error(tmp_path: Path
         ask(box(tmp_path), "gate", 5)
 
 
-def test_given_no_agent_then_the_wish_stays_for_when_it_runs(tmp_path: Path) -> None:
-    with pytest.raises(KentonganError, match="is the agent running"):
+def test_given_no_agent_then_it_is_said_that_the_wish_stays_and_how_to_take_it_back(tmp_path: Path) -> None:
+    with pytest.raises(KentonganError, match="nothing is accepted yet; the wish is kept") as told:
         ask(box(tmp_path), "gate", 0.05)
-    assert (tmp_path / f"{WISH}gate").exists()
+    wish = tmp_path / f"{WISH}gate"
+    assert wish.exists()
+    assert str(told.value).endswith(f"To take it back: rm {wish}")
+
+
+def test_given_somebody_who_gives_up_waiting_then_no_wish_is_left_behind(tmp_path: Path) -> None:
+    interrupt = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        ask(box(tmp_path), "gate", 30)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_given_a_wrong_name_or_no_folder_then_it_is_one_sentence(tmp_path: Path) -> None:

@@ -305,3 +305,20 @@ def test_given_a_password_where_a_key_belongs_then_it_is_not_repeated() -> None:
     assert "hunter2" not in str(error) + repr(error.faults)
     assert "my pass" not in str(error) + repr(error.faults)
     assert "mqtt.login has no key of that name" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("update:\n", "box.yaml:8: update is empty, so it would count as not written - delete the key, or write a map"),
+        ("evidence:\n", "box.yaml:8: evidence is empty"),
+        ("    aggression:\n", "box.yaml:8: cameras[simpang].aggression is empty"),
+        ("    ground:\n", "box.yaml:8: cameras[simpang].ground is empty"),
+    ],
+)
+def test_given_a_section_with_nothing_below_it_then_it_is_not_silently_off(text: str, told: str) -> None:
+    assert told in the_fault_of(GOOD + text).replace("\N{EN DASH}", "-")
+
+
+def test_given_a_setting_that_may_be_left_empty_then_it_still_may() -> None:
+    assert parse_config(GOOD + "    place:\n", "box.yaml").cameras[0].place is None

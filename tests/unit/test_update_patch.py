@@ -79,3 +79,13 @@ def test_given_lines_that_do_not_fit_then_no_line_of_a_text_that_nobody_has_is_n
     with pytest.raises(UpdateError, match=r"does not fit this box: two lines.* called \"new\"") as refused:
         apply_patch(INSTALLED, {"gate": {"lines": lines}}, Path("box.yaml"))
     assert "box.yaml" not in str(refused.value)
+
+
+def test_given_ground_that_is_signed_away_then_the_box_goes_on_without_it() -> None:
+    ground = (
+        ", ground: {lanes: {left: [[0.1, 0.9], [0.4, 0.2]], right: [[0.9, 0.9], [0.6, 0.2]], width_m: 7, length_m: 40}}"
+    )
+    installed = INSTALLED.replace("/live", "/live" + ground)
+    assert apply_patch(installed, {"gate": {"detect_fps": 8}}, Path("box.yaml")).cameras[0].ground is not None
+    patch = parse_patch(b"cameras: {gate: {ground: null}}", "gate.yaml")
+    assert apply_patch(installed, patch, Path("box.yaml")).cameras[0].ground is None

@@ -138,6 +138,20 @@ def test_a_paced_file_keeps_step_with_the_clock(tmp_path: Path) -> None:
     assert source.state().dropped == 0
 
 
+def test_a_paced_file_that_ends_is_logged_once_and_one_that_is_closed_is_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for ends in (True, False):
+        source = paced(render_clip(tmp_path / "clip.avi", frames=3, fps=10), ManualClock())
+        for _ in range(8 if ends else 1):
+            source.read(1.0)
+        source.close()
+        source.read(1.0)
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert said.startswith("camera gate: its file ")
+    assert "clip.avi has ended; start the agent again to play it once more" in said
+
+
 def test_a_paced_file_makes_nobody_wait_longer_than_asked(tmp_path: Path) -> None:
     clock = ManualClock()
     source = paced(render_clip(tmp_path / "clip.avi", frames=4, fps=10), clock)
