@@ -37,6 +37,7 @@ from agent.mqtt.messages import (
     parse_json,
 )
 from agent.mqtt.topics import DURABLE, ROOT, Address, box_topic, parse
+from agent.receive.alone import HearingAlone, topics_of
 from agent.receive.store import Arrival, Hole, Mark, Store
 from agent.records import GapBody, utc_seconds
 
@@ -108,8 +109,8 @@ class Receiver:
         self._reason: str | None = "not connected yet"
         self._stopping = False
         self._told: dict[str, tuple[int, str | None]] = {}
-        self._alone: dict[str, float] = {}
         self._client = self._build()
+        self._alone = HearingAlone(self._client, 4 * settings.ask_again_s)
         self._thread = threading.Thread(target=self._run, name="receiver", daemon=True)
 
     @property
@@ -240,35 +241,14 @@ class Receiver:
         if not self._is_connected:
             return
         holes = self._store.claim_holes(self._now(), older_s=self._settings.hole_s, again_s=self._settings.ask_again_s)
-        self._hear_alone({hole.device for hole in holes})
+        if self._settings.group:
+            self._alone.hear({hole.device for hole in holes})
         for hole in holes:
             _log.info("%s: asking for records %d to %d", hole.device, hole.first, hole.last)
             command = Command(
                 command="resend", id=f"{hole.first}-{hole.last}", args={"first": hole.first, "last": hole.last}
             )
             self._client.publish(box_topic(hole.device, "command"), encode(command), 1)
-
-    def _hear_alone(self, devices: set[str]) -> None:
-        """Hear boxes past the group for a while: what is asked for must not go to a receiver that is gone.
-
-        The broker may give the session of a receiver that died every second message, the repeated ones too. What comes
-        both ways is dropped.
-        """
-        if not self._settings.group:
-            return
-        now_s = time.monotonic()
-        for device in devices:
-            if device not in self._alone:
-                self._client.subscribe([(topic, 1) for topic in self._of_records(device)])
-            self._alone[device] = now_s + 4 * self._settings.ask_again_s
-        # A copy: paho's thread forgets them all when the connection is new.
-        for device in [device for device, until_s in list(self._alone.items()) if until_s < now_s]:
-            self._alone.pop(device, None)
-            self._client.unsubscribe(self._of_records(device))
-
-    @staticmethod
-    def _of_records(device: str) -> list[str]:
-        return [f"{ROOT}/{device}/{leaf}" for leaf in ("+/count", "+/zone", "+/event", "gap", "reply")]
 
     def _tell(self, mark: Mark) -> None:
         """Tell a box up to where it may forget, unless it was told."""
@@ -300,7 +280,7 @@ class Receiver:
     def _topics(self) -> list[str]:
         share = f"$share/{self._settings.group}/" if self._settings.group else ""
         # Retained messages don't come over a shared subscription, so every receiver hears who is there.
-        return [f"{ROOT}/+/status", *(f"{share}{topic}" for topic in self._of_records("+"))]
+        return [f"{ROOT}/+/status", *(f"{share}{topic}" for topic in topics_of("+"))]
 
     def _on_connect(self, client: paho.Client, _: object, __: object, code: ReasonCode, ___: object) -> None:
         if code.is_failure:
@@ -312,10 +292,8 @@ class Receiver:
             # What waits from an earlier connection is stored all the same, but the broker will send it again.
             self._changed.notify_all()
         client.subscribe([(topic, 1) for topic in self._topics()])
-        self._alone.clear()
-        if self._settings.group:  # the session may still hold what an earlier life of this receiver heard alone
-            for mark in self._store.marks():
-                client.unsubscribe(self._of_records(mark.device))
+        if self._settings.group:
+            self._alone.forget({mark.device for mark in self._store.marks()})
 
     def _on_subscribe(self, _: object, __: object, ___: int, codes: list[ReasonCode], ____: object) -> None:
         refused = [str(code) for code in codes if code.is_failure]
