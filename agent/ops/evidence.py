@@ -14,10 +14,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
-
-from rich.console import Console
-from rich.table import Table
+from typing import Any
 
 from agent.config.load import load_config
 from agent.errors import EvidenceError, OutputError
@@ -25,8 +22,6 @@ from agent.evidence.avi import unpack
 from agent.evidence.folder import EvidenceFolder
 from agent.evidence.sealing import new_key, open_sealed
 from agent.records import utc_text
-
-_OUT: Final = Console()
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -53,15 +48,16 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    table = Table(title="Evidence on this box")
-    for name in ("clip", "from", "to", "MB", "kept for", "sha256"):
-        table.add_column(name, overflow="fold")
-    for kept in EvidenceFolder(_folder(args.place), max_bytes=0, keep_s=0).clips():
+    folder = _folder(args.place)
+    clips = EvidenceFolder(folder, max_bytes=0, keep_s=0).clips()
+    print(f"{len(clips)} clips in {folder}")
+    for kept in clips:  # lines of a terminal's own: a table would break names and hashes that people copy
         clip = kept.clip
         why = ", ".join(dict.fromkeys(event.kind for event in kept.events))
-        size = f"{clip.bytes / 1e6:.1f}"
-        table.add_row(clip.name, utc_text(clip.start_s), utc_text(clip.end_s), size, why, clip.sha256)
-    _OUT.print(table)
+        print(
+            f"{clip.name}\n  {utc_text(clip.start_s)} to {utc_text(clip.end_s)}, {clip.bytes / 1e6:.1f} MB, for {why}"
+        )
+        print(f"  sha256 {clip.sha256}")
     return 0
 
 

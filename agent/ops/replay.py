@@ -24,9 +24,16 @@ from agent.assembly import detector_for, model_ref
 from agent.clock import Instant
 from agent.config.load import load_config
 from agent.config.schema import Camera, IntervalSeconds
-from agent.errors import ConfigError, KentonganError, OutputError
+from agent.errors import ConfigError, KentonganError
 from agent.mqtt.rows import record_message
-from agent.ops.replay_outputs import Annotator, count_table, plot_counts
+from agent.ops.replay_outputs import (
+    Annotator,
+    count_table,
+    plot_counts,
+    require_plot,
+    require_writable,
+    unwritable,
+)
 from agent.outbox import record_id
 from agent.pipeline import CameraPipeline, Seen
 from agent.records import Direction, Record, utc_seconds
@@ -81,6 +88,10 @@ def _file(text: str) -> Path:
 
 def execute(args: argparse.Namespace) -> int:
     """Replay, and write what was asked for. What was counted before damage in a file is still written."""
+    if args.records:
+        require_writable(args.records)
+    if args.plot:
+        require_plot(args.plot)
     camera = camera_of(args)
     detector = detector_for(camera.model, args.config, model=args.model, labels=args.labels, threads=args.threads)
     replay = Replay(args.video, camera, detector, start_s=_start(args.start))
@@ -116,9 +127,7 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise OutputError(
-            f"{path} can't be written: {error.strerror}; choose a folder with room that is yours"
-        ) from error
+        raise unwritable(path, error) from error
 
 
 def _progress() -> Progress:

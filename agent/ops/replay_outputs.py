@@ -27,6 +27,7 @@ from agent.values import CLASS_NAMES, Frame, Image
 _CODECS: Final = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 SECURITY: Final = frozenset({"vandalism", "asset_changed", "loitering", "aggression", "camera_tampered", "camera_lost"})
 """Events that are drawn in place for as long as they are open."""
+_NO_MATPLOTLIB: Final = "plots need matplotlib: in the clone, .venv/bin/pip install '.[report]'"
 _EVENTS_SHOWN: Final = 3
 _EVENT_SHOWN_S: Final = 5.0
 DIRECTIONS: Final[tuple[Direction, Direction]] = ("a_to_b", "b_to_a")
@@ -199,6 +200,45 @@ def _counts(records: Sequence[Record]) -> list[CountBody]:
     return [record.body for record in records if isinstance(record.body, CountBody)]
 
 
+def require_writable(path: Path) -> None:
+    """Refuse a name that can't be written now, before hours of work.
+
+    Raises:
+        OutputError: Its folder does not exist, or it may not be written.
+    """
+    is_new = not path.exists()
+    if not is_new and not path.is_file() and not path.is_dir():
+        return  # a pipe, or a device: opened and closed it would be at its end for who reads it
+    try:
+        with path.open("ab"):
+            pass
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """The error for a file that the disk or its rights refuse."""
+    return OutputError(f"{path} can't be written: {error.strerror}; choose a folder with room that is yours")
+
+
+def require_plot(path: Path) -> None:
+    """Refuse a plot that can't be drawn or written, before hours of work.
+
+    Raises:
+        KentonganError: matplotlib is not installed.
+        OutputError: It can't be written there, or not as what its name ends in.
+    """
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415 - an extra, needed only for plots
+    except ImportError as error:
+        raise KentonganError(_NO_MATPLOTLIB) from error
+    if path.suffix.lower().lstrip(".") not in Figure().canvas.get_supported_filetypes():
+        raise OutputError(f"{path} can't be written as a plot; choose a name that ends in .png")
+    require_writable(path)
+
+
 def plot_counts(path: Path, camera: Camera, records: Sequence[Record], picture: Image) -> None:
     """Draw counts over time beside the lines on a frame.
 
@@ -211,7 +251,7 @@ def plot_counts(path: Path, camera: Camera, records: Sequence[Record], picture: 
         from matplotlib.figure import Figure  # noqa: PLC0415 - as above
         from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - as above
     except ImportError as error:
-        raise KentonganError("plots need matplotlib: in the clone, .venv/bin/pip install '.[report]'") from error
+        raise KentonganError(_NO_MATPLOTLIB) from error
     shown = picture.copy()
     draw_geometry(shown, camera)
     figure = Figure(figsize=(13, 4.6), layout="constrained")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import stat
@@ -46,6 +47,9 @@ def test_list_shows_what_is_kept_by_configuration_and_by_folder(box: tuple[Witne
         done = command("evidence", "list", place)
         assert done.code == 0
         assert "aggression" in done.said
+        for path in made.paths():
+            assert f"{path.name}\n" in done.out, "whole, on a line of its own"
+            assert f"  sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}\n" in done.out
     config.write_text(HEAD, encoding="utf-8")
     assert_one_sentence(command("evidence", "list", config), 65, "keeps no evidence")
 
