@@ -251,13 +251,15 @@ def _receive(folder: Path, port: int) -> None:
 MOMENTS = ("connect", "publish", "acknowledge")
 
 
-def network_faults(folder: Path, *, seed: int, per_s: float = 100, hold_s: float = 1.0) -> list[Outcome]:
-    """Each of the eight faults at each of three moments of a connection; recovered from, and nothing lost."""
-    return [
-        _network_fault(folder / f"{fault}-{moment}", fault, moment, seed, per_s, hold_s)
-        for fault in FAULTS
-        for moment in MOMENTS
-    ]
+def network_faults(folder: Path, *, seed: int, per_s: float = 100, hold_s: float = 1.0) -> Iterator[Outcome]:
+    """Each of the eight faults at each of three moments of a connection; recovered from, and nothing lost.
+
+    Yields:
+        Each as soon as it is known: what was measured must not be lost with one that hangs.
+    """
+    for fault in FAULTS:
+        for moment in MOMENTS:
+            yield _network_fault(folder / f"{fault}-{moment}", fault, moment, seed, per_s, hold_s)
 
 
 def _network_fault(folder: Path, fault: Fault, moment: str, seed: int, per_s: float, hold_s: float) -> Outcome:

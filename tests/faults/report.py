@@ -7,6 +7,7 @@ that part of the JSON. Ends with 1 when a number isn't met. Promises to repeat t
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -120,6 +121,8 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts of it (default: all)")
     args = parser.parse_args()
     logging.getLogger("agent").setLevel(logging.CRITICAL)  # every fault would be told
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # each line as it comes, into a file too
     console = Console(width=150)
     findings: list[Finding] = []
     for name in args.only:

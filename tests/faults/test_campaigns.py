@@ -57,6 +57,13 @@ def test_given_a_network_fault_then_nothing_is_lost_and_it_goes_on(tmp_path: Pat
 
 
 @pytest.mark.timeout(120)
+def test_given_the_faults_of_a_network_then_each_is_told_before_the_next_begins(tmp_path: Path) -> None:
+    outcomes = campaigns.network_faults(tmp_path, seed=SEED, hold_s=0.1)
+    first = next(outcomes)
+    assert [path.name for path in tmp_path.iterdir()] == [first.name.replace(" at ", "-")]
+
+
+@pytest.mark.timeout(120)
 def test_given_days_without_a_network_then_all_fits_and_arrives_in_order(tmp_path: Path) -> None:
     finding = outage(tmp_path, share=0.001, seed=SEED)
     assert finding.missed == (), finding
