@@ -26,7 +26,7 @@ from agent.health import birth_of, health_of
 from agent.herald import Herald
 from agent.mqtt.client import Link
 from agent.mqtt.credentials import tls_context
-from agent.mqtt.messages import Health
+from agent.mqtt.health import Health
 from agent.outbox import Outbox, OutboxWriter
 from agent.pipeline import CameraPipeline
 from agent.records import ModelRef

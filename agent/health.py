@@ -9,20 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from agent import host
 from agent.config.schema import Camera, Line, Zone
-from agent.mqtt.messages import (
-    Birth,
-    CameraBirth,
-    CameraHealth,
-    CameraStatus,
-    EvidenceHealth,
-    Health,
-    LineBirth,
-    ModelBirth,
-    OutboxHealth,
-    ProtectedBirth,
-    Room,
-    ZoneBirth,
-)
+from agent.mqtt.birth import Birth, CameraBirth, LineBirth, ModelBirth, ProtectedBirth, ZoneBirth
+from agent.mqtt.fields import CameraStatus
+from agent.mqtt.health import CameraHealth, EvidenceHealth, Health, OutboxHealth, Room
 from agent.records import ClockState
 from agent.version import VERSION
 from agent.video.source import Phase

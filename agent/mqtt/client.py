@@ -19,10 +19,13 @@ from typing import Final
 from agent.clock import Clock
 from agent.config.schema import Mqtt
 from agent.errors import KentonganError
+from agent.mqtt.birth import Birth
+from agent.mqtt.coding import MessageError, decode
 from agent.mqtt.commands import Commands, NoArgs, Order, Pace, ResendArgs
 from agent.mqtt.connection import Connection, Incoming, Timing, Will
 from agent.mqtt.credentials import plaintext_warning
-from agent.mqtt.messages import Ack, Birth, Health, LinkHealth, MessageError, decode
+from agent.mqtt.health import Health, LinkHealth
+from agent.mqtt.messages import Ack
 from agent.mqtt.notes import Notes
 from agent.mqtt.refusals import Refusals
 from agent.mqtt.sender import Sender, Settler, Store

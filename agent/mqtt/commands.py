@@ -18,7 +18,8 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from agent.clock import Clock
 from agent.errors import KentonganError
-from agent.mqtt.messages import Command, MessageError, Reply, decode
+from agent.mqtt.coding import MessageError, decode
+from agent.mqtt.messages import Command, Reply
 from agent.records import Scalar, Seq, load
 
 _log = logging.getLogger(__name__)

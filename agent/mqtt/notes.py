@@ -12,7 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from agent.clock import Clock
-from agent.mqtt.messages import Birth, Health, LinkStatus, MessageError, Reply, Status, encode
+from agent.mqtt.birth import Birth
+from agent.mqtt.coding import MessageError, encode
+from agent.mqtt.fields import LinkStatus
+from agent.mqtt.health import Health
+from agent.mqtt.messages import Reply, Status
 from agent.mqtt.topics import box_topic
 
 _MAX_NOTES: Final = 64

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.clock import Instant
-from agent.mqtt.messages import Envelope, compact, envelope_plain
+from agent.mqtt.coding import compact, envelope_plain
+from agent.mqtt.messages import Envelope
 from agent.outbox import Row
 from agent.records import ClockState, ModelRef, Record, dump, load, utc_seconds, utc_text
 

@@ -9,7 +9,7 @@ import logging
 import threading
 from dataclasses import replace
 
-from agent.mqtt.messages import LinkHealth
+from agent.mqtt.health import LinkHealth
 
 _log = logging.getLogger(__name__)
 _LONGEST = 1000

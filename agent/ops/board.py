@@ -15,7 +15,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agent.mqtt.messages import Health, MessageError, Status, decode, decode_record
+from agent.mqtt.coding import MessageError, decode, decode_record
+from agent.mqtt.health import Health
+from agent.mqtt.messages import Status
 from agent.mqtt.topics import Address, parse
 from agent.records import CountBody, EventBody, GapBody, ZoneBody, utc_text
 

@@ -1,6 +1,6 @@
 """The wire contract as files: a JSON Schema for every message, and an AsyncAPI document over them all.
 
-Promises that the files say exactly what the types in :mod:`agent.records` and :mod:`agent.mqtt.messages` say: they
+Promises that the files say exactly what the types in :mod:`agent.records` and those of :mod:`agent.mqtt` say: they
 are generated, and a test compares. JSON Schema draft 7, which AsyncAPI 3 and every validator understand.
 """
 
@@ -17,7 +17,8 @@ from pydantic import TypeAdapter
 
 from agent.config.editor import FILE_NAME, editor_schema_text
 from agent.errors import OutputError
-from agent.mqtt.messages import MAX_PAYLOAD_BYTES, MESSAGES, Envelope
+from agent.mqtt.coding import MAX_PAYLOAD_BYTES
+from agent.mqtt.messages import MESSAGES, Envelope
 from agent.mqtt.topics import BOX_LEAVES, CAMERA_LEAVES, DURABLE, RETAINED, ROOT, TO_BOX
 from agent.records import BODIES, CONTRACT_VERSION
 

@@ -24,18 +24,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.errors import BrokerError, OutboxError
-from agent.mqtt.messages import (
-    Ack,
-    Command,
-    Envelope,
-    MessageError,
-    Reply,
-    Status,
-    decode,
-    decode_record,
-    encode,
-    parse_json,
-)
+from agent.mqtt.coding import MessageError, decode, decode_record, encode, parse_json
+from agent.mqtt.messages import Ack, Command, Envelope, Reply, Status
 from agent.mqtt.topics import DURABLE, ROOT, Address, box_topic, parse
 from agent.receive.alone import HearingAlone, topics_of
 from agent.receive.store import Arrival, Hole, Mark, Store

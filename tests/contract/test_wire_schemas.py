@@ -10,7 +10,8 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
-from agent.mqtt.messages import MESSAGES, Envelope, encode
+from agent.mqtt.coding import encode
+from agent.mqtt.messages import MESSAGES, Envelope
 from agent.mqtt.rows import record_message
 from agent.mqtt.topics import BOX_LEAVES, CAMERA_LEAVES, DURABLE, RETAINED, TO_BOX, box_topic, parse, record_topic
 from agent.ops.schemas import asyncapi, files, schema_of, write

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from agent.evidence.sealing import open_sealed
-from agent.mqtt.messages import MAX_PAYLOAD_BYTES
+from agent.mqtt.coding import MAX_PAYLOAD_BYTES
 from tests.fakes.agent_process import AgentProcess
 from tests.fakes.bright_street import Square, write_bright_clip, write_bright_model
 from tests.fakes.evidence import key_pair

@@ -14,7 +14,8 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.mqtt.messages import Status, encode
+from agent.mqtt.coding import encode
+from agent.mqtt.messages import Status
 from agent.ops.embedded_broker import EmbeddedBroker
 from tests.fakes.box import Box
 from tests.fakes.bright_street import write_bright_clip

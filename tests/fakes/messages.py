@@ -5,22 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from agent.mqtt.messages import (
-    Ack,
-    Birth,
-    CameraBirth,
-    CameraHealth,
-    Command,
-    Health,
-    LineBirth,
-    LinkHealth,
-    ModelBirth,
-    OutboxHealth,
-    Reply,
-    Room,
-    Status,
-    ZoneBirth,
-)
+from agent.mqtt.birth import Birth, CameraBirth, LineBirth, ModelBirth, ZoneBirth
+from agent.mqtt.health import CameraHealth, Health, LinkHealth, OutboxHealth, Room
+from agent.mqtt.messages import Ack, Command, Reply, Status
 from agent.mqtt.topics import BoxLeaf
 from agent.records import ClockState
 from tests.fakes.clock import START_UTC_S

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from jsonschema import Draft7Validator, FormatChecker
 
-from agent.mqtt.messages import MAX_PAYLOAD_BYTES, MESSAGES, decode, decode_record
+from agent.mqtt.coding import MAX_PAYLOAD_BYTES, decode, decode_record
+from agent.mqtt.messages import MESSAGES
 from agent.mqtt.topics import DURABLE, parse
 from tests.fakes.subscriber import Heard
 

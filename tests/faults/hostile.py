@@ -20,8 +20,9 @@ import yaml
 
 from agent.config.load import parse_config
 from agent.errors import KentonganError
+from agent.mqtt.coding import MessageError, decode, decode_record, encode
 from agent.mqtt.commands import Commands, NoArgs, Order, Pace, ResendArgs
-from agent.mqtt.messages import MESSAGES, Ack, MessageError, decode, decode_record, encode
+from agent.mqtt.messages import MESSAGES, Ack
 from agent.mqtt.rows import record_message
 from agent.mqtt.topics import CAMERA_LEAVES, Address
 from agent.receive.receiver import arrival_of

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from agent.mqtt.messages import decode_record
+from agent.mqtt.coding import decode_record
 from agent.mqtt.rows import Setting, encode_row
 from agent.mqtt.topics import Address, parse, record_topic
 from agent.outbox import Batch, Outbox

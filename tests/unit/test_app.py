@@ -17,7 +17,7 @@ from agent.app import App, Liveness
 from agent.config.schema import Config, Secrets
 from agent.errors import KentonganError, ModelError, OutboxError, SourceError
 from agent.health import birth_of, health_of
-from agent.mqtt.messages import encode
+from agent.mqtt.coding import encode
 from agent.ops.notify import Notifier
 from agent.ops.run import STUCK, watch
 from agent.video import LiveCamera

@@ -9,7 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from agent.mqtt.messages import Status, encode
+from agent.mqtt.coding import encode
+from agent.mqtt.messages import Status
 from agent.mqtt.rows import record_message
 from agent.mqtt.topics import box_topic, record_topic
 from agent.ops.board import Board

@@ -11,8 +11,10 @@ import pytest
 from agent.clock import Instant
 from agent.config.schema import Mqtt, Tls
 from agent.errors import ConfigError
+from agent.mqtt.birth import CameraBirth, LineBirth
+from agent.mqtt.coding import MessageError, compact, decode, decode_record
 from agent.mqtt.credentials import plaintext_warning, tls_context
-from agent.mqtt.messages import Ack, CameraBirth, LineBirth, MessageError, Status, compact, decode, decode_record
+from agent.mqtt.messages import Ack, Status
 from agent.mqtt.notes import _fitting
 from agent.mqtt.rows import Setting, record_message, shifted
 from agent.mqtt.topics import Address, box_topic, is_reply_topic, parse, record_topic

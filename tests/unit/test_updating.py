@@ -19,8 +19,8 @@ from agent.config.schema import Camera, Config, Secrets
 from agent.errors import ConfigError, KentonganError, ModelError, OutboxError, SourceError
 from agent.health import birth_of, health_of
 from agent.herald import Herald
+from agent.mqtt.coding import encode
 from agent.mqtt.commands import NoArgs
-from agent.mqtt.messages import encode
 from agent.records import Record
 from agent.update.durable import Disk
 from agent.update.refusal import UpdateError

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from agent.mqtt.messages import encode
+from agent.mqtt.coding import encode
 from agent.mqtt.rows import record_message
 from agent.mqtt.topics import BOX_LEAVES, CAMERA_LEAVES, box_topic, parse, record_topic
 from agent.outbox import record_id

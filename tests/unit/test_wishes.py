@@ -13,9 +13,9 @@ import pytest
 
 from agent.changes import MOST
 from agent.config.schema import Camera
+from agent.mqtt.coding import encode
 from agent.mqtt.commands import Commands
 from agent.mqtt.messages import Command as Wanted
-from agent.mqtt.messages import encode
 from agent.pipeline import CameraPipeline
 from agent.video.source import Phase
 from agent.wishes import ANSWER, WISH, Wishes
