@@ -5,9 +5,9 @@ Every picture it shows carries its number, so that a film can be told from anoth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyrage
 
@@ -101,6 +101,17 @@ class WitnessedBox:
     def paths(self, pattern: str = "clips/*.age") -> list[Path]:
         """Files in its folder."""
         return sorted(self.root.glob(pattern))
+
+
+def witnessed_box(
+    state_dir: Path, key: str, *, clock: ManualClock | None = None, disks: Disks | None = None, **wishes: Any
+) -> WitnessedBox:
+    """One that seals to this key, with other wishes for its section ``evidence``."""
+    return WitnessedBox(config_of(state_dir, key, **wishes), clock=clock, disks=disks)
+
+
+Make: TypeAlias = Callable[..., WitnessedBox]
+"""Makes a box of a test: :func:`witnessed_box` with its folder and key."""
 
 
 def event_of(
