@@ -11,36 +11,20 @@ from agent.config.rules import Congestion as Settings
 from agent.records import Body, Detail, Severity
 from agent.scene.places import Places, vehicles
 from agent.scene.roster import Sight
-from agent.scene.rule import Moment, Setting, State
+from agent.scene.rule import Setting
 from agent.scene.zone_episodes import Watched, ZoneEpisodes
+from agent.scene.zone_rule import ZoneRule
 
 SOFTER: Final = 1.2
 """Once congested, a zone is congested up to so much more speed: levels don't flap at their edge."""
 
 
-class Congestion:
-    """Watches every zone that asks for it.
-
-    Args:
-        setting: Which camera.
-        places: Who is where, and how fast.
-        state: What an earlier :meth:`state` gave.
-    """
+class Congestion(ZoneRule[Settings]):
+    """Watches every zone that asks for it; ``state`` is what an earlier :meth:`state` gave."""
 
     def __init__(self, setting: Setting, places: Places, state: Mapping[str, Any]) -> None:
-        self._places = places
-        self._zones = ZoneEpisodes[Settings](setting, "congestion", lambda rules: rules.congestion, state)
+        super().__init__(places, ZoneEpisodes(setting, "congestion", lambda rules: rules.congestion, state))
         self._jammed: dict[str, bool] = {}
-
-    def state(self) -> State:
-        """The open events by zone."""
-        return self._zones.state()
-
-    def step(self, moment: Moment) -> list[Body]:
-        """Start, update and end congestion."""
-        if moment.sight is None:
-            return []
-        return [event for each in self._zones for event in self._see(moment.sight, each)]
 
     def _see(self, sight: Sight, each: Watched[Settings]) -> list[Body]:
         wish, episode = each.wish, each.episode

@@ -15,35 +15,19 @@ from agent.records import Body, Detail
 from agent.scene.geometry import Array
 from agent.scene.places import Places, vehicles
 from agent.scene.roster import Sight
-from agent.scene.rule import Moment, Setting, State
+from agent.scene.rule import Setting
 from agent.scene.zone_episodes import Watched, ZoneEpisodes
+from agent.scene.zone_rule import ZoneRule
 
 VEHICLE_M: Final = 4.5
 """The last vehicle's own length, added to the distance between the first place and the last."""
 
 
-class Queue:
-    """Watches every zone that asks for it.
-
-    Args:
-        setting: Which camera.
-        places: Who is where, and how fast.
-        state: What an earlier :meth:`state` gave.
-    """
+class Queue(ZoneRule[Settings]):
+    """Watches every zone that asks for it; ``state`` is what an earlier :meth:`state` gave."""
 
     def __init__(self, setting: Setting, places: Places, state: Mapping[str, Any]) -> None:
-        self._places = places
-        self._zones = ZoneEpisodes[Settings](setting, "queue", lambda rules: rules.queue, state)
-
-    def state(self) -> State:
-        """The open events by zone."""
-        return self._zones.state()
-
-    def step(self, moment: Moment) -> list[Body]:
-        """Start, update and end queues."""
-        if moment.sight is None:
-            return []
-        return [event for each in self._zones for event in self._see(moment.sight, each)]
+        super().__init__(places, ZoneEpisodes(setting, "queue", lambda rules: rules.queue, state))
 
     def _see(self, sight: Sight, each: Watched[Settings]) -> list[Body]:
         wish, episode = each.wish, each.episode
