@@ -22,7 +22,7 @@ from agent.update.offer import Box, ConfigurationOffer, read_custom, why_not_thi
 from agent.update.patch import apply_patch, parse_patch
 from agent.update.refusal import Kind, UpdateError
 from agent.update.repository import Repository, Signed
-from agent.update.slot import ATTEMPTS, Candidate, Held, Slot
+from agent.update.slot import Candidate, Held, Slot
 from agent.update.stepper import Stepper
 
 _log = logging.getLogger(__name__)
@@ -182,22 +182,14 @@ class ConfigurationUpdater(Stepper):
 
     def _begin(self, slot: Slot, signed: Signed, offer: ConfigurationOffer) -> None:
         held = Held(name=signed.path, version=str(offer.serial), sha256=signed.sha256, serial=offer.serial)
-        begun = slot.begun(Candidate(model=held, family="", target=signed.path), self._utc_s())
-        if signed.length > LARGEST_BYTES:
-            begun = begun.refused("too_big", f"{signed.path} has {signed.length / 1e6:.0f} MB", self._utc_s())
-        self._save(begun)
+        self._take_up(slot, Candidate(model=held, family="", target=signed.path), signed, LARGEST_BYTES)
 
     def _download(self) -> None:
         held = self._held()
         self._bring(self._repository, [(held.name, held.sha256)])
 
     def _verify(self) -> None:
-        try:
-            self._read(self._held())
-        except UpdateError as error:
-            self._give_up(error)
-        else:
-            self._save(self._slot.to("trial", self._utc_s()))
+        self._verify_by(lambda: self._read(self._held()))
 
     def _try(self) -> None:
         if self._trial is None:
@@ -206,12 +198,10 @@ class ConfigurationUpdater(Stepper):
             self._follow_trial(self._trial)
 
     def _begin_trial(self) -> None:
-        if self._slot.attempts >= ATTEMPTS:
-            self._refuse("crashed", f"the box went down in {self._slot.attempts} trials of it")
-            return
         if not self._host.broker_connected():
             return  # nothing could be proved now; the trial waits
-        self._save(self._slot.to("trial", self._slot.since_utc_s, attempts=self._slot.attempts + 1))
+        if not self._may_try():
+            return
         try:
             config = self._read(self._held())
             self._host.apply(config)

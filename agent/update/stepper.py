@@ -15,8 +15,8 @@ from typing import Final
 from agent.clock import Clock
 from agent.update.durable import Disk
 from agent.update.refusal import Kind, UpdateError, from_os_error
-from agent.update.repository import Repository
-from agent.update.slot import Candidate, Slot, SlotFile
+from agent.update.repository import Repository, Signed
+from agent.update.slot import ATTEMPTS, Candidate, Slot, SlotFile
 from agent.update.status import State, UpdateStatus
 from agent.update.store import ModelStore
 
@@ -95,6 +95,13 @@ class Stepper:
             if do := self._steps.get(self._slot.state):
                 do()
 
+    def _take_up(self, slot: Slot, candidate: Candidate, signed: Signed, largest_bytes: int) -> None:
+        """Begin with a candidate; one that is larger than may be is never downloaded."""
+        begun = slot.begun(candidate, self._utc_s())
+        if signed.length > largest_bytes:
+            begun = begun.refused("too_big", f"{signed.path} has {signed.length / 1e6:.0f} MB", self._utc_s())
+        self._save(begun)
+
     def _bring(self, repository: Repository, wanted: Sequence[tuple[str, str]]) -> None:
         """Download targets, each with the sha256 that was chosen; what can't be had now is given up for now."""
         try:
@@ -110,6 +117,24 @@ class Stepper:
             self._save(self._slot.abandoned(error.kind, str(error), self._utc_s()))
         else:
             self._save(self._slot.to("verifying", self._utc_s()))
+
+    def _verify_by(self, judge: Callable[[], object]) -> None:
+        """Go on to the trial with a candidate that a judge has nothing against."""
+        try:
+            judge()
+        except UpdateError as error:
+            self._give_up(error)
+        else:
+            self._save(self._slot.to("trial", self._utc_s()))
+
+    def _may_try(self) -> bool:
+        """Count a trial that begins; a candidate under which the box went down each time is refused instead."""
+        attempts = self._slot.attempts
+        if attempts >= ATTEMPTS:
+            self._refuse("crashed", f"the box went down in {attempts} trials of it")
+            return False
+        self._save(self._slot.to("trial", self._slot.since_utc_s, attempts=attempts + 1))
+        return True
 
     def _refuse(self, kind: Kind, why: str) -> None:
         """The candidate failed: it is not tried again."""

@@ -20,7 +20,7 @@ from agent.update.offer import ModelOffer, Outcomes, Tally, read_custom
 from agent.update.plan import Parts, SlotPlan
 from agent.update.refusal import Kind, UpdateError
 from agent.update.shadow import Shadow
-from agent.update.slot import ATTEMPTS, STARTS, Candidate, Held, Slot
+from agent.update.slot import STARTS, Candidate, Held, Slot
 from agent.update.status import UpdateStatus
 from agent.update.stepper import Stepper
 from agent.update.trial import Terms
@@ -179,11 +179,7 @@ class SlotUpdater(Stepper):
             golden=None if golden is None else (golden.path, golden.sha256),
             max_slowdown_percent=offer.max_slowdown_percent,
         )
-        begun = self._slot.begun(candidate, self._utc_s())
-        if signed.length > self._parts.largest_bytes:
-            self._save(begun.refused("too_big", f"{signed.path} has {signed.length / 1e6:.0f} MB", self._utc_s()))
-        else:
-            self._save(begun)
+        self._take_up(self._slot, candidate, signed, self._parts.largest_bytes)
 
     def _download(self) -> None:
         candidate = self._candidate()
@@ -195,21 +191,18 @@ class SlotUpdater(Stepper):
     def _verify(self) -> None:
         """Hold the file against what was signed about it."""
         candidate = self._candidate()
-        try:
+
+        def judge() -> None:
             model = self._store.model(candidate.model.sha256, candidate.model.name)
             _require_same(model.description, candidate)
             self._golden()
-        except UpdateError as error:
-            self._give_up(error)
-        else:
-            self._save(self._slot.to("trial", self._utc_s()))
+
+        self._verify_by(judge)
 
     def _try(self) -> None:
-        candidate, attempts = self._candidate(), self._slot.attempts
-        if attempts >= ATTEMPTS:
-            self._refuse("crashed", f"the box went down in {attempts} trials of it")
+        candidate = self._candidate()
+        if not self._may_try():
             return
-        self._save(self._slot.to("trial", self._slot.since_utc_s, attempts=attempts + 1))
         terms = Terms(self.plan.budget_s, candidate.max_slowdown_percent)
         try:
             report = self._parts.trial.run(self._subject(candidate.model), self._in_charge(), self._golden(), terms)
