@@ -22,6 +22,7 @@ from agent.config.schema import Login, Tls
 from agent.config.secrets import password_of
 from agent.errors import KentonganError
 from agent.mqtt.credentials import cleartext_warning, tls_context
+from agent.ops.broker_arguments import add_broker_arguments
 from agent.receive import Receiver, ReceiveSettings, SqliteStore, Store
 
 _LOG: Final = logging.getLogger("kentongan.receive")
@@ -37,13 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="where records go: an SQLite file, made when missing, or postgresql://USER@HOST/DATABASE (password in "
         "PGPASSWORD)",
     )
-    parser.add_argument("--port", type=int, help="default: 8883, or 1883 with --plaintext")
-    parser.add_argument("--plaintext", action="store_true", help="connect without TLS")
-    parser.add_argument("--ca-file", type=Path, help="certificate authorities (default: the system's)")
-    parser.add_argument("--cert-file", type=Path, help="a client certificate")
-    parser.add_argument("--key-file", type=Path, help="its key")
-    parser.add_argument("--user")
-    parser.add_argument("--password-file", type=Path, help="a file only you can read")
+    add_broker_arguments(parser)
     parser.add_argument("--name", default="receiver", help="unique among receivers; its session at the broker")
     parser.add_argument("--group", default="", help="share the load with the receivers that give the same group")
     parser.add_argument("--seconds", type=float, help="stop after so long (default: at SIGTERM or Ctrl-C)")

@@ -14,7 +14,6 @@ import queue
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import paho.mqtt.client as paho
@@ -29,6 +28,7 @@ from agent.errors import BrokerError, ConfigError
 from agent.mqtt.credentials import cleartext_warning, tls_context
 from agent.mqtt.topics import ROOT
 from agent.ops.board import Board
+from agent.ops.broker_arguments import add_broker_arguments
 
 _LOG: Final = logging.getLogger("kentongan.watch")
 _QUEUE: Final = 10_000
@@ -39,13 +39,7 @@ _REFRESH_HZ: Final = 4
 def configure(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     parser.add_argument("host", help="the broker")
-    parser.add_argument("--port", type=int, help="default: 8883, or 1883 with --plaintext")
-    parser.add_argument("--plaintext", action="store_true", help="connect without TLS")
-    parser.add_argument("--ca-file", type=Path, help="certificate authorities (default: the system's)")
-    parser.add_argument("--cert-file", type=Path, help="a client certificate")
-    parser.add_argument("--key-file", type=Path, help="its key")
-    parser.add_argument("--user")
-    parser.add_argument("--password-file", type=Path, help="a file only you can read")
+    add_broker_arguments(parser)
     parser.add_argument("--device", default="+", help="only this box")
     parser.add_argument("--seconds", type=float, help="stop after so long")
 
