@@ -36,6 +36,7 @@ class Pictures:
     def __init__(self, samples: list[Sample], plan: Plan, stage: Stage) -> None:
         self._samples, self._plan, self._stage = samples, plan, stage
         weights = repeat_weights(samples)
+        weights *= np.array([stage.people if sample.source == "people" else 1.0 for sample in samples])
         self._cumulative = np.cumsum(weights / weights.sum())
 
     def __len__(self) -> int:

@@ -18,6 +18,7 @@ class Stage:
         width, height: Picture size, px, multiples of 32.
         mosaic: Chance of four stills on one picture.
         spoil: Scales the chances of bad light and quality.
+        people: How much more often stills of the source `people` are drawn than at first.
     """
 
     until: float
@@ -25,6 +26,7 @@ class Stage:
     height: int
     mosaic: float
     spoil: float = 1.0
+    people: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,9 @@ class Plan:
     stages: tuple[Stage, ...] = (
         Stage(0.42, 320, 192, 0.6),
         Stage(0.72, 384, 224, 0.5),
-        Stage(0.92, 448, 256, 0.4),
-        Stage(1.00, 448, 256, 0.1, 0.6),
+        Stage(0.88, 448, 256, 0.4),
+        Stage(0.92, 448, 256, 0.4, people=1.6),
+        Stage(1.00, 512, 288, 0.1, 0.6, people=1.6),
     )
 
     def learning_rate_at(self, progress: float, step: int) -> float:
