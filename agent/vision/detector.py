@@ -25,7 +25,7 @@ from agent.vision.families import FAMILIES, Outputs
 from agent.vision.model_file import ModelFile, read_model
 from agent.vision.preprocess import Placement, Preprocessor
 from agent.vision.riders import join_riders
-from agent.vision.suppression import drop_twins, suppress
+from agent.vision.suppression import drop_spans, drop_twins, suppress
 
 BATCH_LIMIT: Final = 8
 """Pictures in one run of a model that takes any number; more gain nothing on a CPU and cost memory."""
@@ -76,8 +76,8 @@ class Detector:
     Args:
         description: What the model takes and gives.
         engine: What runs it.
-        one_class_per_object: Drop the weaker of two readings of one vehicle. Counting wants it; measuring average
-            precision per class, as a ranking, does not.
+        one_class_per_object: Drop the weaker of two readings of one vehicle, and boxes around two of them. Counting
+            wants it; measuring average precision per class, as a ranking, does not.
         cpu_clock: Seconds of CPU time for the costs; the calling thread's own unless told otherwise.
 
     Attributes:
@@ -168,7 +168,7 @@ class Detector:
         if not self.description.riders_joined:
             found = suppress(join_riders(found), iou)  # machines seen both with and without their riders are now equal
         if self._one_class:
-            found = drop_twins(found, TWIN_IOU)
+            found = drop_spans(drop_twins(found, TWIN_IOU))
         boxes = placement.to_source(found.boxes)
         inside: Bools = (boxes[:, 2:] - boxes[:, :2]).min(axis=1) >= 1  # at least a pixel of it is in the picture
         return Detections(boxes, found.scores, found.classes).select(inside)

@@ -1,6 +1,7 @@
-"""One box per object: non-maximum suppression, and twins of different classes.
+"""One box per object: non-maximum suppression, twins of different classes, and boxes around two objects at once.
 
-Both keep the higher score and are deterministic. Neither moves a box or changes a score.
+All are deterministic, and none moves a box or changes a score. The first two keep the higher score; the last keeps
+the two parts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ CANDIDATE_LIMIT: Final = 1000
 """Boxes that enter suppression; its time grows with their square (4 ms for so many on one core of a PC)."""
 DETECTION_LIMIT: Final = 300
 """Objects in one picture; what YOLO's and DETR's authors allow."""
+
+# What a box around two objects looks like. Chosen on street cameras with three detectors, and the same for all of them.
+_PART_INSIDE: Final = 0.6  # so much of each part lies within the box, as a share of the part
+_PART_SMALLER: Final = 0.8  # a part's area is at most this share of the box's
+_PART_SCORE: Final = 0.7  # a part's score at least, in scores of the box
+_PARTS_APART: Final = 0.5  # the parts share at most this much of the smaller one: else they are one thing read twice
+_PARTS_FILL: Final = 0.6  # and cover at least this much of the box together
+_PARTS_SPAN: Final = 0.7  # intersection over union of the box with the smallest box around both parts, at least
 
 # Which classes can be two readings of one object: people, two wheels, four wheels; by value of RoadUser.
 _KIND: Final = np.array([0, 1, 1, 2, 2, 2, 2])
@@ -65,6 +74,40 @@ def drop_twins(found: Detections, iou: float) -> Detections:
     return found.select(kept)
 
 
+def drop_spans(found: Detections) -> Detections:
+    """Drop boxes that only stand for two others together: a third car around two that drive side by side.
+
+    Such a box overlaps neither of the two enough for suppression, scores no worse, and lasts: it becomes a track of its
+    own beside theirs, and three are counted where two passed. It is dropped where two boxes of its kind (people, two
+    wheels or four) lie mostly within it, are seen about as surely, hardly share any of it, and together are what it
+    spans. So it stays where it is seen alone, where only one part is seen, where the parts are as good as the box
+    itself, and where two small things stand in front of a large one that reaches beyond them.
+
+    Args:
+        found: Detections in any order; order is kept.
+    """
+    if len(found) < 3:
+        return found
+    boxes, kind = found.boxes, _KIND[found.classes]
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    shared = _shared_area(boxes, boxes)
+    part = (shared >= _PART_INSIDE * area) & (area < _PART_SMALLER * area[:, None]) & (kind[:, None] == kind)
+    part &= found.scores >= _PART_SCORE * found.scores[:, None]
+    spans: Bools = np.zeros(len(found), np.bool_)
+    for whole in (part.sum(axis=1) >= 2).nonzero()[0]:
+        rows = part[whole].nonzero()[0]
+        one, other = (rows[side] for side in np.triu_indices(len(rows), k=1))
+        both = shared[one, other]
+        apart = both <= _PARTS_APART * np.minimum(area[one], area[other])
+        fill = shared[whole, one] + shared[whole, other] - both >= _PARTS_FILL * area[whole]
+        around = np.concatenate(
+            [np.minimum(boxes[one, :2], boxes[other, :2]), np.maximum(boxes[one, 2:], boxes[other, 2:])], axis=1
+        )
+        span = pairwise_iou(boxes[whole][None], around)[0] >= _PARTS_SPAN
+        spans[whole] = bool((apart & fill & span).any())
+    return found.select(~spans) if spans.any() else found
+
+
 def pairwise_iou(first: Floats, second: Floats) -> Floats:
     """Intersection over union of every box with every other.
 
@@ -75,9 +118,15 @@ def pairwise_iou(first: Floats, second: Floats) -> Floats:
     Returns:
         float32, shape (n, m); 0 where both boxes are empty.
     """
-    size = np.minimum(first[:, None, 2:], second[None, :, 2:]) - np.maximum(first[:, None, :2], second[None, :, :2])
-    shared = size.clip(min=0).prod(axis=2)
+    shared = _shared_area(first, second)
     areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (first, second)]
     union = areas[0][:, None] + areas[1][None, :] - shared
     overlap: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     return overlap
+
+
+def _shared_area(first: Floats, second: Floats) -> Floats:
+    """The area that every box shares with every other, square pixels; float32, shape (n, m)."""
+    size = np.minimum(first[:, None, 2:], second[None, :, 2:]) - np.maximum(first[:, None, :2], second[None, :, :2])
+    area: Floats = size.clip(min=0).prod(axis=2)
+    return area

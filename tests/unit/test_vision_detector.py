@@ -102,6 +102,13 @@ def test_given_one_vehicle_seen_as_two_classes_when_detected_then_it_is_one_unle
     assert len(detector(*van, one_class_per_object=False).detect([GREY])[0]) == 2
 
 
+def test_given_a_box_around_two_cars_when_detected_then_it_is_dropped_unless_told_otherwise() -> None:
+    cars = (Seen(3, 0.8, 20, 16, 18, 16), Seen(3, 0.8, 41, 16, 18, 16), Seen(3, 0.7, 30.5, 16, 38, 17))
+
+    assert detector(*cars).detect([GREY])[0].boxes[:, 0].tolist() == pytest.approx([11, 32], abs=1e-3)
+    assert len(detector(*cars, one_class_per_object=False).detect([GREY])[0]) == 3
+
+
 def test_given_a_box_in_the_grey_around_the_frame_when_detected_then_it_is_no_road_user() -> None:
     one = detector(Seen(3, 0.9, 32, 2, 20, 3), Seen(3, 0.9, 32, 16, 20, 10))
 

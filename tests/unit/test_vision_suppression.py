@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from agent.values import Detections, RoadUser
-from agent.vision.suppression import CANDIDATE_LIMIT, DETECTION_LIMIT, drop_twins, pairwise_iou, suppress
+from agent.vision.suppression import (
+    CANDIDATE_LIMIT,
+    DETECTION_LIMIT,
+    drop_spans,
+    drop_twins,
+    pairwise_iou,
+    suppress,
+)
 
 CAR, TRUCK, PERSON, BICYCLE, MOTORCYCLE = (
     RoadUser.CAR,
@@ -79,6 +87,65 @@ def test_given_different_vehicles_side_by_side_when_twins_are_dropped_then_all_s
     pair = seen((0, 0, 10, 10, 0.9, TRUCK), (6, 0, 16, 10, 0.5, CAR))
 
     assert drop_twins(pair, 0.7) is pair
+
+
+#: Two cars in two lanes, as seen from a bridge, and the box a model draws around both.
+LEFT: Row = (285, 211, 443, 283, 0.70, CAR)
+RIGHT: Row = (328, 143, 490, 206, 0.61, CAR)
+AROUND: Row = (283, 156, 469, 285, 0.62, CAR)
+
+
+def with_score(row: Row, score: float) -> Row:
+    return (*row[:4], score, row[5])
+
+
+def test_given_a_box_around_two_cars_that_are_seen_too_then_it_is_dropped() -> None:
+    found = drop_spans(seen(LEFT, AROUND, RIGHT))
+
+    assert found.boxes.tolist() == [list(LEFT[:4]), list(RIGHT[:4])]
+
+
+def test_given_a_box_around_three_cars_abreast_and_one_around_two_of_them_then_the_three_stay() -> None:
+    cars: list[Row] = [(x, 0, x + 60, 100, 0.7, CAR) for x in (0, 65, 130)]
+    spans: list[Row] = [(0, 0, 125, 100, 0.6, CAR), (0, 0, 190, 100, 0.6, TRUCK)]
+
+    assert drop_spans(seen(*spans, *cars)).boxes[:, 0].tolist() == [0, 65, 130]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param([AROUND], id="it is all that is seen"),
+        pytest.param([AROUND, LEFT], id="only one part is seen"),
+        pytest.param([AROUND, LEFT, with_score(RIGHT, 0.2)], id="one part is only guessed at"),
+        pytest.param([AROUND, (*LEFT[:5], PERSON), (*RIGHT[:5], PERSON)], id="the parts are of another kind"),
+        pytest.param([AROUND, (283, 158, 440, 283, 0.7, CAR), (320, 160, 469, 285, 0.7, CAR)], id="the parts overlap"),
+        pytest.param([(0, 0, 300, 200, 0.6, TRUCK), LEFT, RIGHT], id="it lies beside them"),
+    ],
+)
+def test_given_a_box_that_two_others_do_not_explain_then_it_stays(rows: list[Row]) -> None:
+    found = seen(*rows)
+
+    assert drop_spans(found) is found
+
+
+def test_given_two_cars_in_front_of_a_bus_then_the_bus_stays() -> None:
+    found = seen((0, 0, 300, 200, 0.8, RoadUser.BUS), (10, 130, 140, 210, 0.8, CAR), (160, 130, 290, 210, 0.8, CAR))
+
+    assert drop_spans(found) is found
+
+
+def test_given_motorcycles_in_front_of_a_car_then_all_stay() -> None:
+    riders: list[Row] = [(x, 20, x + 45, 100, 0.8, MOTORCYCLE) for x in (0, 50)]
+
+    assert len(drop_spans(seen((0, 0, 100, 90, 0.7, CAR), *riders))) == 3
+
+
+def test_given_people_in_a_group_then_all_stay_but_the_box_around_two() -> None:
+    people: list[Row] = [(x, y, x + 30, y + 90, 0.6, PERSON) for x, y in ((0, 0), (22, 6), (50, 2), (75, 9), (90, 0))]
+
+    assert len(drop_spans(seen(*people))) == 5
+    assert drop_spans(seen((50, 2, 106, 97, 0.6, PERSON), *people)).boxes.tolist() == seen(*people).boxes.tolist()
 
 
 def test_given_boxes_when_compared_then_overlap_is_the_shared_part_of_the_union() -> None:
