@@ -59,11 +59,6 @@ def test_given_it_goes_round_the_end_and_back_over_the_line_then_only_the_way_ov
     assert volumes(run(scene(), path(1, round_the_end + straight((150, 390), (150, 100), 30)))) == (0, 1)
 
 
-def test_given_one_frame_flickers_over_the_line_then_nothing() -> None:
-    feet = [(300.0, 220.0)] * 20 + [(300.0, 270.0)] + [(300.0, 220.0)] * 20
-    assert volumes(run(scene(), path(1, feet))) == (0, 0)
-
-
 def test_given_the_last_frame_of_a_track_flickers_over_the_line_then_nothing() -> None:
     feet = [(300.0, 220.0)] * 20 + [(300.0, 270.0)]
     assert volumes(run(scene(), path(1, feet) + [[]] * 50)) == (0, 0)
