@@ -244,10 +244,10 @@ def counted_and_true(video: Path, folder: Path) -> tuple[Counter[tuple[str, str]
 @pytest.mark.shared
 @pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "overpass-3-lanes.mp4").is_file(), reason="needs ../shared/data/video")
-def test_the_default_model_counts_a_real_overpass_within_an_eighth(tmp_path: Path) -> None:
+def test_the_default_model_counts_a_real_overpass_within_one_car_or_a_twentieth(tmp_path: Path) -> None:
     counted, true = counted_and_true(SHARED / "overpass-3-lanes.mp4", tmp_path)
     for place, number in true.items():
-        assert counted[place] == pytest.approx(number, abs=max(1, number / 8)), (place, counted)
+        assert counted[place] == pytest.approx(number, abs=max(1, number / 20)), (place, counted)
 
 
 @pytest.mark.shared
