@@ -26,6 +26,7 @@ from agent.config.load import load_config
 from agent.config.schema import Camera, IntervalSeconds
 from agent.errors import ConfigError, KentonganError
 from agent.mqtt.rows import record_message
+from agent.ops.bystanders import Bystanders
 from agent.ops.replay_outputs import (
     Annotator,
     count_table,
@@ -98,6 +99,7 @@ def execute(args: argparse.Namespace) -> int:
     records: list[Record] = []
     damage: KentonganError | None = None
     picture = None
+    bystanders = Bystanders(camera)
     with ExitStack() as stack:
         annotator = stack.enter_context(Annotator(args.annotated, camera, replay.fps)) if args.annotated else None
         progress = stack.enter_context(_progress())
@@ -106,6 +108,7 @@ def execute(args: argparse.Namespace) -> int:
             for frame, seen in replay.run():
                 records += seen.records
                 picture = frame.image
+                bystanders.see(seen.tracks, (picture.shape[1], picture.shape[0]))
                 progress.advance(task)
                 if annotator:
                     annotator.write(frame, seen, replay.crossed())
@@ -114,6 +117,8 @@ def execute(args: argparse.Namespace) -> int:
         records += replay.finish()
     messages = list(replay.messages(records))
     _OUT.print(count_table(camera, records, args.video.name))
+    for sentence in bystanders.sentences(replay.crossed()):
+        _OUT.print(sentence, markup=False, highlight=False)
     if args.records:
         _write(args.records, "".join(json.dumps(message, ensure_ascii=False) + "\n" for message in messages))
     if args.plot and picture is not None:

@@ -67,6 +67,14 @@ def test_a_replay_counts_every_crossing_once_and_writes_valid_messages(folder: P
     assert "a_to_b" in done.out
 
 
+def test_a_line_that_nobody_crosses_is_told_with_who_was_seen(folder: Path) -> None:
+    done = replay(folder, "--line", "beside=0.5,0.72,0.5,0.62")
+    assert (
+        "line beside counted nothing, though 5 road users were seen: some passed beyond its ends (5 times" in done.said
+    )
+    assert "line middle counted nothing" not in done.said
+
+
 def test_the_same_file_gives_the_same_records_byte_for_byte_wherever_it_lies(folder: Path, tmp_path: Path) -> None:
     replay(folder, "-o", tmp_path / "first.jsonl")
     shutil.copy(folder / "bright.onnx", tmp_path / "bright.onnx")
