@@ -1,17 +1,21 @@
 """Protected regions of one camera: when they are looked at, and what of them is remembered over a restart.
 
 The place where configuration, pixels and scene meet; each of them knows nothing of the others. While the view can't be
-trusted (moved, covered, dark) nothing is looked at: a region that isn't where it was drawn would look changed.
+trusted (moved, covered, dark) nothing is looked at: a region that isn't where it was drawn would look changed. A region
+that a move carried out of the picture is not looked at either, which ``trouble`` says.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from agent.clock import Instant
 from agent.config.schema import Camera
+from agent.errors import KentonganError
+from agent.scene.carry import out_of_picture
 from agent.scene.rule import Setting
 from agent.scene.values import AssetLook, View
 from agent.values import Frame, Tracks
@@ -20,10 +24,12 @@ from agent.vision.assets import AssetJudge, Region
 from agent.vision.kept_assets import read_region, write_region
 from agent.vision.kept_view import Origin
 
+LOG: Final = logging.getLogger("kentongan.guarding")
 SAVED_S: Final = 1800.0
 """How often memories are saved, besides when one is first complete: they hardly change, and a disk wears."""
 _FORGOTTEN: Final = "null"
 """Stored over what must not be read again."""
+_TO_DO: Final = "turn it back, or draw them on what it shows now and accept its view"
 _READY_S: Final = 60.0
 """How soon after a first memory is complete it is saved."""
 
@@ -35,32 +41,43 @@ class Guard:
         camera: Its configuration.
         state: What :meth:`states` said before a restart, and others' texts.
         origin: Whose memories they are.
+
+    Attributes:
+        trouble: Which regions are not watched, and why; empty while all are.
     """
 
     def __init__(self, camera: Camera, state: Mapping[str, str], origin: Origin) -> None:
-        self._regions = _regions_of(camera)
-        self._judge = AssetJudge(self._regions)
         self._origin = origin
-        names = {region.name: region_name(camera.name, region.name) for region in self._regions}
-        self._names = names
-        self._texts = {name: state[key] for name, key in names.items() if state.get(key)}
+        self.trouble = ""
+        self._lay(camera)
+        self._texts = {name: state[key] for name, key in self._names.items() if state.get(key)}
         self._accepted: set[str] = set()
         self._relearnt: set[str] = set()
         self._save_at_s: float | None = None
 
     def begin_anew(self, camera: Camera, origin: Origin) -> None:
         """Forget how the regions looked, which now lie elsewhere in the picture, and learn it again there."""
-        self._regions = _regions_of(camera)
-        self._judge = AssetJudge(self._regions)
         self._origin = origin
-        self._names = {region.name: region_name(camera.name, region.name) for region in self._regions}
+        self._lay(camera)
         self._texts = dict.fromkeys(self._names, _FORGOTTEN)
         self._accepted.clear()
         self._save_at_s = None
 
+    def _lay(self, camera: Camera) -> None:
+        """Watch the regions where they are seen now, but those that are not."""
+        outside = out_of_picture(camera)
+        self._names = {region.name: region_name(camera.name, region.name) for region in camera.protected}
+        self._regions = [region for region in _regions_of(camera) if region.name not in outside]
+        self._judge = AssetJudge(self._regions)
+        trouble = f"not watched, out of the picture since the camera moved: protected {', '.join(outside)}; {_TO_DO}"
+        if outside and self.trouble != trouble:
+            LOG.warning("camera %s: %s", camera.name, trouble)
+        self.trouble = trouble if outside else ""
+
     def heed(self, camera: Camera, at: Instant) -> None:
         """Judge the regions, where they are, by other thresholds; how they looked stays known."""
-        regions = _regions_of(camera)
+        here = {region.name for region in self._regions}
+        regions = [region for region in _regions_of(camera) if region.name in here]
         if _thresholds(regions) == _thresholds(self._regions):
             return
         self.keep(at)
@@ -93,8 +110,13 @@ class Guard:
         """Take how a region looks now as how it should look; ``False`` when there is no such region.
 
         How it looked is forgotten at once, so that a power cut before the next look does not bring it back.
+
+        Raises:
+            KentonganError: It is out of the picture.
         """
         if not self._judge.accept(region):
+            if region in self._names:
+                raise KentonganError(f"its protected region {region} can't be accepted; {self.trouble}")
             return False
         self._accepted.add(region)
         self._texts[region] = _FORGOTTEN

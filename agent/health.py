@@ -91,11 +91,7 @@ def health_of(app: App) -> Health:
     link = app.link.state()
     evidence = _evidence(app)
     problems = [*app.clock_problems(), *(f"camera {name}: {c.reason}" for name, c in cameras.items() if c.reason)]
-    problems += [
-        f"camera {lane.name}: {lane.pipeline.aggression_trouble}"
-        for lane in app.lanes
-        if lane.pipeline.aggression_trouble
-    ]
+    problems += [f"camera {lane.name}: {why}" for lane in app.lanes for why in lane.pipeline.troubles()]
     problems += [f"model {key}: {why}" for key, detector in app.detectors.items() for why in detector.fallback]
     told = (outbox.reason, link.reason, None if evidence is None else evidence.reason)
     problems += [reason for reason in told if reason is not None]

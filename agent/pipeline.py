@@ -15,26 +15,24 @@ import numpy as np
 
 from agent.clock import Instant
 from agent.config.schema import Camera
-from agent.errors import KentonganError, ModelError
+from agent.errors import KentonganError
 from agent.guarding import Guard
-from agent.ops.assets import AGGRESSION_MODEL, shipped
 from agent.records import Direction, ModelRef, Record
 from agent.scene import Link, Scene
 from agent.scene.carry import STAYED, Shift, carry
 from agent.scene.ground import person_heights
 from agent.scene.rule import Setting
 from agent.scene.rules import ground_of
-from agent.scene.values import CLEAR, LIVE, Evidence, Likeness, View
+from agent.scene.values import CLEAR, LIVE, Evidence, View
+from agent.scuffles import Scuffles
 from agent.stages import StageTimes
 from agent.values import Detections, Frame, Image, Tracks
-from agent.viewing import accepted, anchored, closer_of, likeness_of, view_of
-from agent.vision.aggression import AggressionModel
+from agent.viewing import accepted, anchored, closer_of, view_of
 from agent.vision.anchor import Anchor, Doubt
 from agent.vision.farsight import FarSight
 from agent.vision.kept_anchor import read_anchor, write_anchor
 from agent.vision.kept_view import Origin, read_view, write_view
 from agent.vision.look import take_look
-from agent.vision.scuffle import ScuffleWatch
 from agent.vision.tampering import Cause, Judgement, TamperJudge
 from agent.vision.tracker import Tracker
 
@@ -72,7 +70,6 @@ class CameraPipeline:
 
     Attributes:
         shown: The configuration with everything that was drawn where it is seen now.
-        aggression_trouble: Why aggression is not watched for though it is wished; counting goes on.
     """
 
     def __init__(
@@ -91,8 +88,7 @@ class CameraPipeline:
         self._model = model
         self._tracker = Tracker()
         self._judge = TamperJudge() if camera.tamper.enabled else None
-        self.aggression_trouble = ""
-        self._scuffles = self._open_scuffles()
+        self._scuffles = Scuffles(camera)
         kept = state or {}
         self._origin = Origin.of(camera, machine)
         self._last_view = CLEAR
@@ -128,7 +124,7 @@ class CameraPipeline:
         with self._times.measure("scene"):
             view = self._view(frame, tracks)
             self._last_view = view or self._last_view
-            fight = self._fight(frame, detections, tracks)
+            fight = self._scuffles.look(frame, detections, tracks)
             assets = self._guard.look(frame, tracks, self._last_view)
             closer = None
             if self._far is not None:
@@ -204,8 +200,7 @@ class CameraPipeline:
         """Carry what was drawn to where it is seen now, for all that look at places in the picture."""
         self.shown = carry(self.camera, shift)
         self._far = _far_sight(self.shown, self._device)
-        if self._scuffles is not None:
-            self._scuffles.regions = _things(self.shown)
+        self._scuffles.lay(self.shown)
 
     def _keep_view(self, judge: TamperJudge, at: Instant) -> None:
         """Now and then write down how the view is remembered: it hardly changes, and a disk wears."""
@@ -215,23 +210,9 @@ class CameraPipeline:
             self._view_due_s = at.mono_s + VIEW_SAVED_S
             self._view_text = write_view(view, at, self._origin)
 
-    def _open_scuffles(self) -> ScuffleWatch | None:
-        """The watch for aggression, where it is wished and its model is good: a refused one must not end counting."""
-        wish = self.camera.aggression
-        if wish is None:
-            return None
-        try:
-            return ScuffleWatch(AggressionModel(wish.model or shipped(AGGRESSION_MODEL)))
-        except ModelError as error:
-            self.aggression_trouble = f"aggression is not watched for: {error}"
-            LOG.error("camera %s: %s", self.camera.name, self.aggression_trouble)  # noqa: TRY400 - it says it all
-            return None
-
-    def _fight(self, frame: Frame, seen: Detections, tracks: Tracks) -> Likeness | None:
-        """How much people look like fighting; ``None`` where that is not watched for."""
-        if self._scuffles is None:
-            return None
-        return likeness_of(self._scuffles.look(frame.image, seen, tracks, frame.at.mono_s), frame.image.shape[:2])
+    def troubles(self) -> tuple[str, ...]:
+        """What is wished and not watched for, and why; counting goes on."""
+        return tuple(each for each in (self._scuffles.trouble, self._guard.trouble) if each)
 
     @property
     def wants_tiles(self) -> bool:
@@ -259,7 +240,11 @@ class CameraPipeline:
             return self._scene.tick(at, link)
 
     def accept(self, region: str) -> bool:
-        """Take how a protected region looks now as how it should look; ``False`` when there is no such region."""
+        """Take how a protected region looks now as how it should look; ``False`` when there is no such region.
+
+        Raises:
+            KentonganError: It is out of the picture.
+        """
         return self._guard.accept(region)
 
     def attest(self, at: Instant, finished: Sequence[Evidence]) -> list[Record]:
@@ -339,13 +324,6 @@ def anchor_name(camera: str) -> str:
 def view_name(camera: str) -> str:
     """Under which name the memory of a camera's view is kept; no camera can be called so."""
     return f"{camera}/view"
-
-
-def _things(camera: Camera) -> list[tuple[float, float, float, float]]:
-    """Around each protected thing, left, top, right, bottom, relative to the picture; a floor is no thing to attack."""
-    setting = Setting("", camera)
-    corners = [setting.pixels(region.polygon, (1, 1)) for region in camera.protected if region.what != "floor"]
-    return [(*map(float, each.min(axis=0)), *map(float, each.max(axis=0))) for each in corners]  # type: ignore[misc]
 
 
 def _far_sight(camera: Camera, device: str) -> FarSight | None:

@@ -7,6 +7,7 @@ left to others. Everything it writes is sealed or says only when, where and why.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -128,19 +129,24 @@ class EvidenceFolder:
 
     def announce(self, story: Story) -> None:
         """Note that a clip is being gathered, so that after a crash it can be told what became of it."""
-        self._disk.write(self._pending(story.name), json.dumps(_story_plain(story)).encode())
+        self._put(self._pending(story.name), json.dumps(_story_plain(story)).encode())
 
     def keep(self, story: Story, sealed: bytes) -> Kept:
         """Put a finished clip in its place.
 
         Raises:
             EvidenceError: The disk has no room.
-            OSError: It refuses.
+            OSError: It refuses; nothing of the clip is left to fill it.
         """
         self.check_room(len(sealed))
         self.announce(story)  # with its true times: the power may go before the note is written
-        self._disk.write(self._clips / story.name, sealed)
-        kept = self._note(story, sealed)
+        self._put(self._clips / story.name, sealed)
+        try:
+            kept = self._note(story, sealed)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._disk.remove(self._clips / story.name)
+            raise
         self._disk.remove(self._pending(story.name))
         return kept
 
@@ -153,12 +159,21 @@ class EvidenceFolder:
 
         Raises:
             EvidenceError: The disk has no room.
-            OSError: It refuses.
+            OSError: It refuses; nothing of the piece is left to fill it.
         """
         self.check_room(len(sealed))
         path = self._ring / f"{camera}.{round(start_s * 1000)}.{round(end_s * 1000)}{ENDING}"
-        self._disk.write(path, sealed)
+        self._put(path, sealed)
         return path
+
+    def _put(self, path: Path, data: bytes) -> None:
+        """Write a file, and leave nothing half-written on a disk that is full."""
+        try:
+            self._disk.write(path, data)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._disk.remove(path.with_name(f".{path.name}.new"))
+            raise
 
     def drop_piece(self, path: Path) -> None:
         """Let a piece of the ring go."""
@@ -261,7 +276,7 @@ class EvidenceFolder:
     def _write_note(self, kept: Kept) -> None:
         events = [dump(event) for event in kept.events]
         plain = {**asdict(kept.clip), "camera": kept.camera, "dated_s": kept.dated_s, "events": events}
-        self._disk.write(self._sidecar(kept.clip.name), json.dumps(plain, indent=1).encode())
+        self._put(self._sidecar(kept.clip.name), json.dumps(plain, indent=1).encode())
 
     def _pending(self, name: str) -> Path:
         return self._clips / f".{name}.pending"

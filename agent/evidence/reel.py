@@ -7,6 +7,7 @@ small: a few JPEG pictures a second, scaled down. Belongs to the keeper's thread
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -145,6 +146,8 @@ class Reel:
             return [self._folder.keep(story, self._sealer.seal(self._film(pictures, events)))]
         except (EvidenceError, OSError):
             LOG.exception("evidence: the clip %s could not be kept", story.name)
+            with contextlib.suppress(OSError):
+                self._folder.give_up(story.name)
             raise
 
     def _film(self, pictures: Sequence[Picture], events: Sequence[EventBody] = ()) -> bytes:

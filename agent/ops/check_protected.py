@@ -14,6 +14,7 @@ from agent.config.fault import Path
 from agent.config.schema import Camera, ProtectedRegion
 from agent.ops.findings import Finding, Level
 from agent.scene import geometry
+from agent.scene.carry import MOST_HIDDEN, hidden_share
 from agent.scene.geometry import Array
 from agent.scene.rule import Setting
 
@@ -21,9 +22,6 @@ LEAST_SIDE_PX: Final = 24.0
 """Square root of a region's area in the picture: below this it shows too little to tell a change from noise."""
 LEAST_WIDTH_PX: Final = 8.0
 """A lamp post may be thin, but not thinner."""
-MOST_HIDDEN: Final = 0.25
-"""Share of a region that may lie outside the picture."""
-_GRID: Final = 64
 
 
 def check_protected(camera: Camera, where: Path, size: tuple[int, int]) -> Iterator[Finding]:
@@ -41,7 +39,7 @@ def _check_region(region: ProtectedRegion, outline: Array, path: Path, size: tup
         wrong = f"{name}: the edge from corner {crossing[0] + 1} meets the edge from corner {crossing[1] + 1}"
         yield Finding(Level.ERROR, path, wrong, "list the corners in order around it, each once")
         return
-    hidden = _share_outside(outline, size)
+    hidden = hidden_share(outline / size)
     if hidden > MOST_HIDDEN:
         wrong = f"{hidden:.0%} of {name} lies outside the picture"
         yield Finding(Level.ERROR, path, wrong, "draw it around what the camera sees")
@@ -55,12 +53,3 @@ def _check_region(region: ProtectedRegion, outline: Array, path: Path, size: tup
         )
         hint = f"it needs an area of {LEAST_SIDE_PX:.0f} x {LEAST_SIDE_PX:.0f} px and {LEAST_WIDTH_PX:.0f} px each way"
         yield Finding(Level.ERROR, path, wrong, f"{hint}; use a larger stream of the camera, or one that stands nearer")
-
-
-def _share_outside(outline: Array, size: tuple[int, int]) -> float:
-    """Share of a polygon's points, on a grid over it, that lie outside of the picture."""
-    low, high = outline.min(axis=0), outline.max(axis=0)
-    x, y = np.meshgrid(*(np.linspace(a, b, _GRID) for a, b in zip(low, high, strict=True)))
-    points = np.stack([x.ravel(), y.ravel()], axis=1)
-    mine = points[geometry.inside(points, outline)]
-    return float(((mine < 0) | (mine > size)).any(axis=1).mean()) if len(mine) else 0.0

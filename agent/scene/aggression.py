@@ -31,7 +31,8 @@ class Aggression:
     def __init__(self, setting: Setting, state: Mapping[str, Any]) -> None:
         self._wish = setting.camera.aggression
         wish = self._wish or Settings()
-        self._episode = Episode(setting, "aggression", None, enter_s=wish.enter_s, leave_s=wish.leave_s, state=state)
+        kept = {} if self._wish is None else state  # what is switched off, the ledger ends
+        self._episode = Episode(setting, "aggression", None, enter_s=wish.enter_s, leave_s=wish.leave_s, state=kept)
         self._leave_s = wish.leave_s
         self._unjudged_s: float | None = None
 

@@ -12,7 +12,8 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 from agent.clock import Instant
 from agent.config.schema import Asset, ProtectedRegion
-from agent.records import Body, Detail, Severity
+from agent.records import Body, Detail, EventBody, Severity
+from agent.scene.carry import out_of_picture
 from agent.scene.episode import Episode
 from agent.scene.roster import as_state
 from agent.scene.rule import Moment, Setting, State
@@ -40,6 +41,7 @@ WHOLE_S: Final = 5.0
 UPDATE_S: Final = 15.0
 ACCEPTED: Final = "it has looked so for so long that this is how it looks now"
 RELEARNT: Final = "how it should look was learnt anew, as in a new view; whether the change is undone is not known"
+OUTSIDE: Final = "it is out of the picture since the camera moved; whether the change is undone is not known"
 PUT_ON: Final[frozenset[Asset]] = frozenset({"floor", "bench"})
 """What things are left on."""
 FLAT: Final[frozenset[Asset]] = frozenset({"floor", "wall"})
@@ -80,6 +82,7 @@ class AssetChanged:
             region.name: _Region(setting, region, as_state(state.get(region.name)))
             for region in setting.camera.protected
         }
+        self._outside = out_of_picture(setting.camera)
 
     def state(self) -> State:
         """The open events by region."""
@@ -91,8 +94,10 @@ class AssetChanged:
             for region in self._regions.values():
                 region.visitors.see(moment.sight)
         looks = {look.name: look for look in moment.assets}
+        ended = [end for name in self._outside if (end := self._regions[name].give_up(moment.at)) is not None]
         return [
-            body for name, each in self._regions.items() if name in looks for body in each.look(moment, looks[name])
+            *ended,
+            *(body for name, each in self._regions.items() if name in looks for body in each.look(moment, looks[name])),
         ]
 
 
@@ -139,6 +144,10 @@ class _Region:
         self._light = look.light
         details = self._details(look, *found) | {"near": self.visitors.before(onset)}
         return list(self._episode.feed(onset, details, severity=SEVERITY[found[0]], confidence=_confidence(found[1])))
+
+    def give_up(self, at: Instant) -> EventBody | None:
+        """End an open event: the region can't be seen any more."""
+        return self._episode.end(at, why=OUTSIDE) if self._episode.is_open else None
 
     def _go_on(self, at: Instant, look: AssetLook) -> list[Body]:
         """An open event: it is over when the region looks as it did, by the light in which it was seen to change.

@@ -1,4 +1,4 @@
-"""Carrying lines, zones and ground over to a view that has moved, and saying when they don't fit into it any more.
+"""Carrying what was drawn over to a view that has moved, and saying what doesn't fit into it any more.
 
 A shift is a homography, row by row, from the view that they were drawn on to the one that is seen now, both relative
 to the picture. Pure; the shift is measured elsewhere.
@@ -20,7 +20,10 @@ Shift: TypeAlias = tuple[float, float, float, float, float, float, float, float,
 STAYED: Final[Shift] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 LEAST_LEFT: Final = 0.9
 """Share of a line or zone that must still be in the picture: what passes beside it would go uncounted."""
+MOST_HIDDEN: Final = 0.25
+"""A protected region of which a larger share lies outside of the picture can't be judged."""
 _SAMPLES: Final = 101
+_GRID: Final = 64
 
 
 def carry(camera: Camera, shift: Shift) -> Camera:
@@ -69,6 +72,22 @@ def out_of_view(drawn: Camera, carried: Camera) -> str | None:
         if len(inside[0]) and _lost(*inside):
             return f"zone {was.name}"
     return None
+
+
+def out_of_picture(camera: Camera) -> tuple[str, ...]:
+    """The protected regions that can't be watched where they lie now: too much of each is outside of the picture."""
+    unit = np.asarray(camera.frame_size or (1, 1), np.float64)
+    outlines = {region.name: np.asarray(region.polygon, np.float64) / unit for region in camera.protected}
+    return tuple(name for name, outline in outlines.items() if hidden_share(outline) > MOST_HIDDEN)
+
+
+def hidden_share(outline: Array) -> float:
+    """Share of a polygon, shape (n, 2), relative to the picture, that lies outside of the picture."""
+    low, high = outline.min(axis=0), outline.max(axis=0)
+    x, y = np.meshgrid(*(np.linspace(a, b, _GRID) for a, b in zip(low, high, strict=True)))
+    points = np.stack([x.ravel(), y.ravel()], axis=1)
+    mine = points[geometry.inside(points, outline)]
+    return 1.0 - float(_visible(mine).mean()) if len(mine) else 0.0
 
 
 def moved(relative: Array, shift: Shift) -> Array:

@@ -112,8 +112,8 @@ class Scene:
             Records in an order that depends on nothing but the input.
         """
         self._look(LIVE, view)
-        if self._view.blind:
-            return self._pass(at)
+        if self._view.blind:  # what is said only once, that a region was accepted for instance, is heard all the same
+            return self._pass(at, tuple(look for look in assets if look.accepted or look.relearnt))
         self._size = size
         closed = {length: tuple(table.see(at)) for length, table in self._timetables.items()}
         return self._step(at, self._roster.see(tracks, at, size), closed, fight, closer, assets)
@@ -193,12 +193,12 @@ class Scene:
         found.extend(reason for reason in (self._link.reason,) if reason in _REASONS)  # type: ignore[misc]
         return tuple(found)
 
-    def _pass(self, at: Instant) -> list[Record]:
+    def _pass(self, at: Instant, assets: tuple[AssetLook, ...] = ()) -> list[Record]:
         closed = {length: tuple(table.tick(at)) for length, table in self._timetables.items()}
         for reason in self._spoilers():  # what spoiled the interval that ended goes on in the next
             for table in self._timetables.values():
                 table.note(reason)
-        return self._step(at, None, closed)
+        return self._step(at, None, closed, assets=assets)
 
     def _step(
         self,

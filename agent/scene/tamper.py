@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from agent.records import Body, Detail
-from agent.scene.carry import told
+from agent.records import Body, Detail, Scalar
+from agent.scene.carry import out_of_picture, told
 from agent.scene.episode import Episode
 from agent.scene.roster import as_state
 from agent.scene.rule import Moment, Setting, State
@@ -32,9 +32,11 @@ class CameraTampered:
 
     def __init__(self, setting: Setting, state: Mapping[str, Any]) -> None:
         self._wish = setting.camera.tamper
+        kept = as_state(state) if self._wish.enabled else {}  # what is switched off, the ledger ends
         self._episode = Episode(
-            setting, "camera_tampered", None, enter_s=0.0, leave_s=LEAVE_S, update_s=1.0, state=as_state(state)
+            setting, "camera_tampered", None, enter_s=0.0, leave_s=LEAVE_S, update_s=1.0, state=kept
         )
+        self._unwatched: list[Scalar] = list(out_of_picture(setting.camera))
         self._lost_since_s: float | None = None
         self._unsure = self._episode.is_open
         self._unsure_until_s: float | None = None
@@ -64,6 +66,8 @@ class CameraTampered:
         events: list[Body] = []
         shift = {} if view.shift is None or view.settled == "accepted" else told(view.shift)
         details: dict[str, Detail] = {"cause": "turned", **self._episode.details, "settled": view.settled, **shift}
+        if self._unwatched:
+            details["unwatched"] = self._unwatched
         if not self._episode.is_open and view.settled == "accepted":
             return []
         if not self._episode.is_open:

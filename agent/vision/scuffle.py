@@ -103,14 +103,14 @@ class ScuffleWatch:
     def look(self, image: Image, seen: Detections, tracks: Tracks, now_s: float) -> list[Scuffle]:
         """Take in one picture, and say where it has looked like a fight lately, likest first."""
         if self._shots and not 0 <= now_s - self._shots[-1].at_s <= HOLE_S:
-            self._forget()
+            self.forget()
         scale = min(1.0, WIDEST_PX / image.shape[1])
         persons = persons_of(seen, scale)
         size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-        if gatherings([persons] * 2, size, self._in_pixels(size)):
+        if len(persons) and gatherings([persons] * 2, size, self._in_pixels(size)):
             self._close_s = now_s
         if self._close_s is None or not 0 <= now_s - self._close_s <= AWAY_S:
-            self._forget()
+            self.forget()
             return []
         if not self._shots or now_s - self._shots[-1].at_s >= 0.75 / FPS:
             self._shots.append(_Shot(now_s, _kept(image, size), persons))
@@ -118,7 +118,8 @@ class ScuffleWatch:
         found = [self._told(place, tracks, scale) for place in self._places]
         return sorted(found, key=lambda each: -each.likeness)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Begin as if nothing had been seen yet."""
         self._shots.clear()
         self._places.clear()
         self._close_s = None

@@ -256,3 +256,20 @@ def _serialised(graph: onnx.GraphProto, metadata: dict[str, str]) -> bytes:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="tests")
     helper.set_model_props(model, metadata)
     return bytes(model.SerializeToString())
+
+
+def clip_model_that_fails() -> bytes:
+    """A clip model that judges a clip in which nothing moves, and fails on any other: it looks for a second odd."""
+    taken = helper.make_tensor_value_info("maps", TensorProto.FLOAT, [1, 5, 15, 24, 24])
+    given = helper.make_tensor_value_info("fight", TensorProto.FLOAT, [1, 1])
+    nodes = [
+        helper.make_node("Abs", ["maps"], ["size"]),
+        helper.make_node("ReduceMax", ["size"], ["most"], keepdims=0),
+        helper.make_node("Ceil", ["most"], ["whole"]),
+        helper.make_node("Cast", ["whole"], ["at"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["odds", "at"], ["one"], axis=0),
+        helper.make_node("Reshape", ["one", "square"], ["fight"]),
+    ]
+    constants = [_constant("odds", np.array([0.5], np.float32)), _constant("square", np.array([1, 1], np.int64))]
+    graph = helper.make_graph(nodes, "clips", [taken], [given], constants)
+    return _serialised(graph, {})

@@ -126,6 +126,22 @@ def test_a_disk_that_refuses_a_clip_is_told_and_the_clip_counts_as_lost(make: Ma
     assert "No space left on device; look at the disk" in str(state.reason)
 
 
+def test_given_room_for_a_clip_but_not_for_the_note_about_it_then_neither_stays(make: Make) -> None:
+    class Full(Disk):
+        def write(self, path: Path, data: bytes) -> None:
+            if path.suffix == ".json":
+                raise OSError(28, "No space left on device")
+            super().write(path, data)
+
+    box = make()
+    box.folder._disk = Full()
+    box.film(3)
+    box.tell()
+    box.film(8)
+    assert box.keeper.state().lost == 1
+    assert box.paths("clips/*") == box.paths("clips/.*") == []
+
+
 def test_given_a_keeper_that_hangs_then_showing_it_frames_never_waits_and_the_newest_are_dropped(make: Make) -> None:
     box = make(fps=5)
     for number in range(20):

@@ -285,3 +285,41 @@ def test_given_an_open_change_when_the_camera_is_moved_then_it_ends_with_a_reaso
     told = [each.body for each in pole.show(moved(view, right=0.08), 90) if isinstance(each.body, EventBody)]
     (end,) = [body for body in told if body.kind == "asset_changed" and body.phase == "end"]
     assert "learnt anew" in str(end.details["ended"])
+
+
+def protected(left: float, *, what: str = "cabinet") -> dict[str, Any]:
+    corners = [[left, 0.4], [left + 0.12, 0.4], [left + 0.12, 0.7], [left, 0.7]]
+    return {"protected": [{"name": "box", "what": what, "polygon": corners}]}
+
+
+def assets(records: Iterable[Record]) -> list[EventBody]:
+    bodies = [record.body for record in records]
+    return [body for body in bodies if isinstance(body, EventBody) and body.kind == "asset_changed"]
+
+
+def test_given_a_protected_thing_that_left_the_picture_then_it_is_said_until_the_camera_is_turned_back() -> None:
+    pole = Pole(**protected(0.86))
+    pole.show(street(), 20)
+    assert pole.pipeline.troubles() == ()
+    (*_, end) = tampered(pole.show(moved(street(), right=0.12), 40))
+    assert (end.details["settled"], end.details["unwatched"]) == ("reanchored", ["box"])
+    (trouble,) = pole.pipeline.troubles()
+    assert "out of the picture since the camera moved: protected box" in trouble
+    with pytest.raises(KentonganError, match="can't be accepted"):
+        pole.pipeline.accept("box")
+    after = Pole(pole.pipeline.states(), pole.second, **protected(0.86))
+    assert after.pipeline.troubles() == (trouble,), "over a restart"
+    (*_, back) = tampered(pole.show(street(), 40))
+    assert "unwatched" not in back.details
+    assert pole.pipeline.troubles() == ()
+
+
+def test_given_an_open_change_of_a_thing_that_leaves_the_picture_then_its_event_ends_with_the_reason() -> None:
+    pole = Pole(**protected(0.86))
+    pole.show(street(), 30)
+    changed = street()
+    changed[150:240, 556:620] = (30, 160, 220)
+    assert [body.phase for body in assets(pole.show(changed, 60))] == ["start"]
+    (end,) = assets(pole.show(moved(changed, right=0.12), 40))
+    assert end.phase == "end"
+    assert "out of the picture" in str(end.details["ended"])

@@ -11,7 +11,7 @@ from agent.config.schema import Asset, Camera
 from agent.records import EventBody, Record
 from agent.scene import Scene
 from agent.scene.assets import WHOLE_S, change_of
-from agent.scene.values import AssetLook
+from agent.scene.values import LIVE, AssetLook, View
 from agent.values import RoadUser
 from tests.fakes.walkers import SIZE, Body, instant, tracks
 
@@ -169,3 +169,17 @@ def test_given_the_region_is_no_longer_configured_then_its_event_is_ended() -> N
     (end,) = [record.body for record in scene.update(tracks([]), instant(30), SIZE)]
     assert isinstance(end, EventBody)
     assert (end.phase, end.details["why"]) == ("end", "no longer watched")
+
+
+@pytest.mark.parametrize("once", ["accepted", "relearnt"])
+def test_given_a_region_that_is_accepted_while_a_line_is_out_of_the_picture_then_its_event_ends_all_the_same(
+    once: str,
+) -> None:
+    street = Street()
+    street.see(AS_IT_WAS, 60)
+    street.see(TAKEN, 40)
+    street.scene.tick(instant(street.now_s), LIVE, View(("covered",), blind=True, cause="covered"))
+    assert street.see(TAKEN, 5) == [], "blind"
+    (end,) = [body for body in street.see(replace(AS_IT_WAS, **{once: True})) if body.kind == "asset_changed"]
+    assert end.phase == "end"
+    assert "ended" in end.details

@@ -177,7 +177,8 @@ def test_given_a_model_that_is_refused_then_it_is_said_and_counting_goes_on(tmp_
     for step in range(10):
         told = pipeline.see(Frame("gate", step, picture, instant(step / 10)), seen(two))
     assert len(told.tracks.ids) == len(two)
-    assert "can't be read" in pipeline.aggression_trouble
+    (trouble,) = pipeline.troubles()
+    assert "can't be read" in trouble
 
 
 def scene(aggression: Aggression | None) -> Scene:
