@@ -1,116 +1,98 @@
 """Fights and ordinary footage through the watch for aggression: what it calls right, what it finds, what it makes up.
 
 The shipped file is the mean of five networks and knows which of them never saw a clip: that one alone judges it here.
-Ordinary footage is looped and spoilt anew each time; boxes move with the picture, so the detector sees each clip once.
+Likeness is measured once; alarms are then counted at every level, so that the level can be chosen by what it costs.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
-import cv2
 import numpy as np
 
-from agent.clock import Instant
 from agent.config.rules import Aggression
-from agent.config.schema import Camera
 from agent.ops.assets import AGGRESSION_MODEL, shipped
-from agent.records import EventBody
-from agent.scene import Scene
 from agent.values import Detections, Image
-from agent.viewing import likeness_of
 from agent.vision.aggression import AggressionModel
 from agent.vision.closeness import gatherings
 from agent.vision.motion import FRAMES, motion, small
-from agent.vision.scuffle import ClipJudge, ScuffleWatch, persons_of
-from agent.vision.tracker import Tracker
-from tests.security import charts
+from agent.vision.scuffle import ClipJudge, persons_of
+from tests.security import charts, films
 from tests.security.bench import DATA, Bench, frames
+from tests.security.films import STEP_S
 from tests.security.section import Figure, Picture, Section
 
-STEP_S: Final = 0.1
 FIGHTS: Final = DATA / "fight"
 LOOPED_S: Final = 9.0
 """Clips of two seconds are too short for most alarms; played to and fro for so long they are a fight that goes on."""
-ORDINARY_H: Final = 1.0
-"""Hours of each ordinary clip."""
-LEVELS: Final = (0.6, 0.7, 0.8, 0.9)
-Shots = Iterable[tuple[Image, Detections]]
-
-
-@dataclass(slots=True)
-class _Watched:
-    """What came of one film: likeness by picture, and when alarms began."""
-
-    likeness: list[float] = field(default_factory=list)
-    alarms_s: list[float] = field(default_factory=list)
+LEVELS: Final = (0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95)
+KINDS: Final = ("fight", "normal")
+WAYS: Final = {"once": "played once", "looped": f"to and fro, {LOOPED_S:g} s"}
+Told: TypeAlias = Mapping[str, dict[str, Any]]
 
 
 def measure(bench: Bench) -> Section:
     """Clip accuracy, fights found and false alarms."""
     clips = sorted(FIGHTS.glob("*/*.mp4"))[:: 8 if bench.quick else 1]
-    right, found = _fights(bench, clips)
-    hours = 0.01 if bench.quick else ORDINARY_H
-    ordinary = {path.name: watched(_looped(bench, path, hours), _model()) for path in bench.clips}
-    false = {clip: len(seen.alarms_s) for clip, seen in ordinary.items()}
-    per_hour = sum(false.values()) / (hours * max(1, len(false)))
-    charts.curves(
-        bench.out / "aggression.png",
-        "Likeness of ordinary footage to a fight, first loop",
-        ("seconds", "likeness"),
-        {
-            name: ([k * STEP_S for k in range(800)][: len(one.likeness)], one.likeness[:800])
-            for name, one in ordinary.items()
-        },
-        level=Aggression().likeness,
-    )
-    wild, calm = ({way: n[kind] for way, n in found.items()} for kind in ("fight", "normal"))
-    counts = {kind: sum(path.parent.name == kind for path in clips) for kind in ("fight", "normal")}
-    head = ("", "fight clips with an alarm", "normal clips with an alarm")
-    rows = [(way, f"{wild[way]}/{counts['fight']}", f"{calm[way]}/{counts['normal']}") for way in found]
-    rows += [(f"{clip}, {hours:g} h", "", f"{number} alarms") for clip, number in false.items()]
+    fights = bench.pieces.each("fights", _fight_pieces(bench, clips))
+    loops = bench.pieces.each("ordinary", _ordinary_pieces(bench))
+    whole, crop = (float(np.mean([one["right"][view] for one in fights.values()])) for view in ("whole", "crop"))
+    found = {level: _found(fights, loops, Aggression(likeness=level)) for level in LEVELS}
+    chosen = _found(fights, loops, Aggression())
+    hours = {clip: sum(one["judged_s"] for one in _of(loops, clip)) / 3600 for clip in _clips(loops)}
+    per_hour = sum(chosen["false"].values()) / sum(hours.values())
+    watched = ", ".join(f"{60 * each:.0f} minutes of {clip}" for clip, each in hours.items())
     return Section(
         "Aggression",
         (
-            Figure("aggression, clip accuracy by scene, whole pictures", right["whole"], 0.78, 0.86, "{:.3f}"),
-            Figure("aggression, clip accuracy by scene, crops", right["crop"], 0.78, 0.86, "{:.3f}"),
+            Figure("aggression, clip accuracy by scene, whole pictures", whole, 0.78, 0.86, "{:.3f}"),
+            Figure("aggression, clip accuracy by scene, crops", crop, 0.78, 0.86, "{:.3f}"),
             Figure("aggression, false alarms per hour of ordinary footage", per_hour, 1, 0, small_is_good=True),
         ),
-        text=f"Each of {len(clips)} clips by the one network of the file that never saw its scene. Ordinary footage "
-        "was looped: mirrored or not, moved, scaled, lighter or darker each time.",
-        details=(head, *rows),
-        pictures=(Picture("aggression.png", "Likeness of ordinary footage to a fight"),),
-        data={"accuracy": right, "found": found, "false": false, "hours_each": hours},
+        text=f"Each of {len(clips)} clips by the one network of the file that never saw its scene. Ordinary footage: "
+        f"{watched}; looped, each time mirrored or not, moved, scaled, lighter or darker, slower or faster. The "
+        f"default level is {Aggression().likeness:g}. Alarms by level:",
+        details=_details(fights, found),
+        pictures=_pictures(bench, loops, found),
+        data={"accuracy": {"whole": whole, "crop": crop}, "levels": found, "default": chosen, "hours": hours},
     )
 
 
-def _model(member: int | None = None) -> AggressionModel:
+def _fight_pieces(bench: Bench, clips: Sequence[Path]) -> dict[str, Callable[[], Any]]:
+    held_out = AggressionModel(shipped(AGGRESSION_MODEL)).facts["held_out"]
+
+    def judged(path: Path, name: str) -> dict[str, Any]:
+        judge = _judge(held_out[name])
+        shots = list(zip((picture for _, picture in frames(path, STEP_S)), bench.seen(path, STEP_S), strict=True))
+        right = {view: (value > 0.5) == (path.parent.name == "fight") for view, value in _views(shots, judge).items()}
+        looped = films.likeness(films.to_and_fro(shots, LOOPED_S), judge)
+        return {"right": right, "once": films.likeness(shots, judge), "looped": looped}
+
+    names = [f"{path.parent.name}/{path.stem}" for path in clips]
+    return {name: functools.partial(judged, path, name) for path, name in zip(clips, names, strict=True)}
+
+
+def _ordinary_pieces(bench: Bench) -> dict[str, Callable[[], Any]]:
+    """Loops of every ordinary clip in turn, so that a run cut short has watched them alike."""
+    wanted_s = (0.02 if bench.quick else bench.hours) * 3600
+    loops = {path: math.ceil(wanted_s / (len(bench.seen(path, STEP_S)) * STEP_S)) for path in bench.clips}
+    order = sorted((number / count, number, path) for path, count in loops.items() for number in range(count))
+    return {
+        f"{path.name} {number}": functools.partial(films.ordinary, bench, path, number, _judge())
+        for _, number, path in order
+    }
+
+
+@functools.cache
+def _judge(member: int | None = None) -> AggressionModel:
     return AggressionModel(shipped(AGGRESSION_MODEL), member)
 
 
-def _fights(bench: Bench, clips: Sequence[Path]) -> tuple[dict[str, float], dict[str, dict[str, int]]]:
-    """Share of clips told right, by view; and clips with an alarm, by way of playing and kind."""
-    held_out = _model().facts["held_out"]
-    judges = {member: _model(member) for member in set(held_out.values())}
-    right: dict[str, list[bool]] = {"whole": [], "crop": []}
-    found = {way: {"fight": 0, "normal": 0} for way in ("once", f"to and fro, {LOOPED_S:g} s")}
-    for path in clips:
-        judge = judges[held_out[f"{path.parent.name}/{path.stem}"]]
-        shots = list(zip((picture for _, picture in frames(path, STEP_S)), bench.seen(path, STEP_S), strict=True))
-        for view, value in _accurate(shots, judge).items():
-            right[view].append((value > 0.5) == (path.parent.name == "fight"))
-        swing = itertools.cycle([*range(len(shots)), *range(len(shots) - 2, 0, -1)])
-        looped = [shots[at] for at in itertools.islice(swing, int(LOOPED_S / STEP_S))]
-        for way, film in zip(found, (shots, looped), strict=True):
-            found[way][path.parent.name] += bool(watched(film, judge).alarms_s)
-    return {view: float(np.mean(values)) for view, values in right.items()}, found
-
-
-def _accurate(shots: Sequence[tuple[Image, Detections]], judge: ClipJudge) -> dict[str, float]:
+def _views(shots: Sequence[tuple[Image, Detections]], judge: ClipJudge) -> dict[str, float]:
     """Likeness of a clip in both views: mean over its first, middle and last window, of their log odds."""
     values: dict[str, list[float]] = {"whole": [], "crop": []}
     last = len(shots) - FRAMES
@@ -125,50 +107,66 @@ def _accurate(shots: Sequence[tuple[Image, Detections]], judge: ClipJudge) -> di
     return {view: float(1 / (1 + np.exp(-np.mean(v - np.log1p(-np.exp(v)))))) for view, v in odds.items()}
 
 
-def watched(shots: Shots, judge: ClipJudge, settings: Aggression | None = None) -> _Watched:
-    """A film through tracker, watch and scene."""
-    camera = Camera(name="camera", source="film", aggression=settings or Aggression())
-    tracker, watch, scene = Tracker(), ScuffleWatch(judge), Scene(camera, device="bench", model=None)
-    told = _Watched()
-    for number, (picture, seen) in enumerate(shots):
-        height, width = picture.shape[:2]
-        at = Instant(mono_s=number * STEP_S, utc_s=1.7e9 + number * STEP_S)
-        tracker.fit((width, height))
-        tracks = tracker.update(seen, at.mono_s)
-        fight = likeness_of(watch.look(picture, seen, tracks, at.mono_s), picture.shape)
-        told.likeness.append(fight.value)
-        for record in scene.update(tracks, at, (width, height), None, fight):
-            body = record.body
-            if isinstance(body, EventBody) and (body.kind, body.phase) == ("aggression", "start"):
-                told.alarms_s.append(at.mono_s)
-    return told
+def _clips(loops: Told) -> list[str]:
+    return sorted({name.split(" ")[0] for name in loops})
 
 
-def _looped(bench: Bench, path: Path, hours: float) -> Iterator[tuple[Image, Detections]]:
-    """A clip again and again, spoilt anew each time."""
-    rng = np.random.default_rng(7)
-    seen = bench.seen(path, STEP_S)
-    left = int(hours * 3600 / STEP_S)
-    while left > 0:
-        change, light = _jitter(rng), float(rng.uniform(0.8, 1.2))
-        for (_, picture), found in itertools.islice(zip(frames(path, STEP_S), seen, strict=True), left):
-            height, width = picture.shape[:2]
-            unit = np.diag([width, height, 1.0])
-            matrix = (unit @ change @ np.linalg.inv(unit))[:2]
-            moved = cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-            yield cv2.convertScaleAbs(moved, alpha=light), _moved(found, matrix)
-        left -= len(seen)
+def _of(loops: Told, clip: str) -> list[dict[str, Any]]:
+    return [one for name, one in loops.items() if name.split(" ")[0] == clip]
 
 
-def _jitter(rng: np.random.Generator) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Mirrored or not, up to a tenth larger or smaller and moved by up to a twentieth; in shares of the picture."""
-    size, x, y = rng.uniform(0.9, 1.1), *rng.uniform(-0.05, 0.05, 2)
-    change = np.array([[size, 0, x], [0, size, y], [0, 0, 1]])
-    return change @ np.array([[-1, 0, 1], [0, 1, 0], [0, 0, 1]]) if rng.random() < 0.5 else change
+def _found(fights: Told, loops: Told, settings: Aggression) -> dict[str, dict[str, int]]:
+    """Fight and normal clips with an alarm, by way of playing; alarms in ordinary footage, by clip."""
+    found = {
+        f"{kind} {way}": sum(
+            films.alarms(one[way], settings) > 0 for name, one in fights.items() if name.startswith(kind)
+        )
+        for kind in KINDS
+        for way in WAYS
+    }
+    false = {
+        clip: sum(films.alarms(one["values"], settings, one["step_s"]) for one in _of(loops, clip))
+        for clip in _clips(loops)
+    }
+    return {"clips": found, "false": false}
 
 
-def _moved(seen: Detections, matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Detections:
-    one = seen.boxes[:, :2] @ matrix[:, :2].T + matrix[:, 2]
-    other = seen.boxes[:, 2:] @ matrix[:, :2].T + matrix[:, 2]
-    boxes = np.concatenate([np.minimum(one, other), np.maximum(one, other)], axis=1).astype(np.float32)
-    return Detections(boxes, seen.scores, seen.classes)
+def _details(fights: Told, found: Mapping[float, dict[str, dict[str, int]]]) -> tuple[tuple[str, ...], ...]:
+    counts = {kind: sum(name.startswith(kind) for name in fights) for kind in KINDS}
+    columns = [(kind, way) for way in WAYS for kind in KINDS]
+    clips = list(next(iter(found.values()))["false"])
+    head = ("level", *(f"{kind} clips with an alarm, {WAYS[way]}" for kind, way in columns), *clips)
+    rows = (
+        (
+            f"{level:g}",
+            *(f"{one['clips'][f'{kind} {way}']} of {counts[kind]}" for kind, way in columns),
+            *(f"{one['false'][clip]} alarms" for clip in clips),
+        )
+        for level, one in found.items()
+    )
+    return head, *rows
+
+
+def _pictures(bench: Bench, loops: Told, found: Mapping[float, dict[str, dict[str, int]]]) -> tuple[Picture, Picture]:
+    first = {clip: _of(loops, clip)[0] for clip in _clips(loops)}
+    charts.curves(
+        bench.out / "aggression.png",
+        "Likeness of ordinary footage to a fight, first loop",
+        ("seconds", "likeness"),
+        {clip: ([k * one["step_s"] for k in range(len(one["values"]))], one["values"]) for clip, one in first.items()},
+        level=Aggression().likeness,
+    )
+    charts.bars(
+        bench.out / "aggression_levels.png",
+        "Clips with an alarm, by level",
+        [f"{level:g}" for level in found],
+        {
+            f"{kind}, {WAYS[way]}": [one["clips"][f"{kind} {way}"] for one in found.values()]
+            for kind in KINDS
+            for way in WAYS
+        },
+    )
+    return (
+        Picture("aggression.png", "Likeness of ordinary footage to a fight"),
+        Picture("aggression_levels.png", "Clips with an alarm, by level"),
+    )

@@ -17,8 +17,10 @@ import numpy as np
 
 from agent.assembly import open_configured
 from agent.config.schema import Model
+from agent.ops.assets import AGGRESSION_MODEL, shipped
 from agent.values import Detections, Image
 from agent.vision.detector import Detector
+from tests.security.pieces import Pieces, stamp_of
 
 DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
 VIDEO: Final = DATA / "video"
@@ -34,13 +36,25 @@ class Bench:
         out: The report's folder; exists.
         model: The detector's file.
         labels: Its labels, where it names none itself.
-        quick: Measure less, to see that it works; the figures are no proof then.
+        quick: Measure a sample, to see that it works; the figures are no proof then.
+        hours: Of each ordinary clip that is watched for aggression, and of untouched footage of protected things.
     """
 
     out: Path
     model: Path
     labels: str | None = None
     quick: bool = False
+    hours: float = 1.0
+
+    @cached_property
+    def stamp(self) -> str:
+        """By what results are kept: they hold for this code and these models."""
+        return stamp_of([self.model, shipped(AGGRESSION_MODEL)])
+
+    @cached_property
+    def pieces(self) -> Pieces:
+        """What was measured already, and what is from here on."""
+        return Pieces(self.out / "kept" / self.stamp)
 
     @cached_property
     def detector(self) -> Detector:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final, TypeAlias
 
 import cv2
@@ -85,10 +87,13 @@ CHANGES: Final[Mapping[str, tuple[Change, float]]] = {
 def measure(bench: Bench) -> Section:
     """How often each is taken for an attack."""
     shorter = 0.2 if bench.quick else 1.0
-    said = {
-        path.name: {kind: _said(clip_pictures(path), change, s * shorter) for kind, (change, s) in CHANGES.items()}
+    work = {
+        f"{path.name} {kind} {shorter:g}": functools.partial(_said, path, change, s * shorter)
         for path in bench.clips
+        for kind, (change, s) in CHANGES.items()
     }
+    told = bench.pieces.each("lookalikes", work)
+    said = {path.name: {kind: told[f"{path.name} {kind} {shorter:g}"] for kind in CHANGES} for path in bench.clips}
     what = "tampering said of nightfall, rain, headlights, infrared, a lorry"
     total = sum(count for row in said.values() for count in row.values())
     head = ("clip", *CHANGES)
@@ -102,7 +107,8 @@ def measure(bench: Bench) -> Section:
     )
 
 
-def _said(pictures: list[Image], change: Change, lasts_s: float) -> int:
+def _said(path: Path, change: Change, lasts_s: float) -> int:
+    pictures = clip_pictures(path)
     judge, rng, causes = TamperJudge(), np.random.default_rng(3), []
     for number in range(int((BEFORE_S + lasts_s) / LOOK_S)):
         passed_s = number * LOOK_S - BEFORE_S

@@ -5,6 +5,8 @@ Regions, things, paint, light and shadows follow from seeds that nothing was tun
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +27,7 @@ HELD_OUT: Final = 50_000
 """Seeds from here on were never looked at while the method was made."""
 SCENES: Final = 20
 HOURS: Final = 2.0
-"""Of untouched footage for each clip, with one region."""
+"""Of untouched footage for each clip, with one region; times what is asked for on the command line."""
 STEP_S: Final = 0.5
 SETTLE_S: Final = 30.0
 DEEDS: Final[dict[vandals.Deed, str]] = {"removed": "cabinet", "defaced": "wall", "added": "floor"}
@@ -34,15 +36,17 @@ DEEDS: Final[dict[vandals.Deed, str]] = {"removed": "cabinet", "defaced": "wall"
 
 def measure(bench: Bench) -> Section:
     """What was found of each deed, what it was called, and what was said of untouched footage."""
-    scenes, hours = (3, 0.05) if bench.quick else (SCENES, HOURS)
+    scenes, hours = (3, 0.05) if bench.quick else (SCENES, HOURS * bench.hours)
+    told = bench.pieces.each("protected", _pieces(bench, scenes, hours))
     found: dict[str, dict[str, int]] = {}
     named: dict[str, dict[str, int]] = {}
     false: dict[str, int] = {}
     for path in bench.clips:
-        told = {deed: [_act(bench, path, deed, HELD_OUT + k) for k in range(scenes)] for deed in DEEDS}
-        found[path.name] = {deed: sum(after != "" for _, after in each) for deed, each in told.items()}
-        named[path.name] = {deed: sum(after == deed for _, after in each) for deed, each in told.items()}
-        false[path.name] = sum(before for each in told.values() for before, _ in each) + _untouched(bench, path, hours)
+        acts = {deed: [told[_scene(path, deed, k)] for k in range(scenes)] for deed in DEEDS}
+        found[path.name] = {deed: sum(after != "" for _, after in each) for deed, each in acts.items()}
+        named[path.name] = {deed: sum(after == deed for _, after in each) for deed, each in acts.items()}
+        untouched = [told[_scene(path, "nothing", k)] for k in range(round(hours * 6))]
+        false[path.name] = sum(before for each in acts.values() for before, _ in each) + sum(untouched)
     watched_h = len(bench.clips) * (hours + scenes * len(DEEDS) * 80 / 3600)
     worst = min(count / scenes for row in found.values() for count in row.values())
     whole = sum(sum(row.values()) for row in found.values()) / (scenes * len(DEEDS) * len(bench.clips))
@@ -90,15 +94,30 @@ def _act(bench: Bench, path: Path, deed: vandals.Deed, seed: int) -> tuple[int, 
     return before, next((change for look, change in starts if look >= acted.at), "")
 
 
-def _untouched(bench: Bench, path: Path, hours: float) -> int:
-    """False events in so many hours of a clip that nothing is done to, a new region every ten minutes."""
+def _untouched(bench: Bench, path: Path, k: int) -> int:
+    """False events in ten minutes of a clip that nothing is done to, with a region of their own."""
     pictures, seen = _clip(bench, path)
-    size, count = (pictures[0].shape[1], pictures[0].shape[0]), 0
-    for k in range(round(hours * 6)):
-        acted = vandals.scene("nothing", size, HELD_OUT + 10_000 + k, looks=600)
-        what = list(DEEDS.values())[k % len(DEEDS)]
-        count += len(watch(acted, vandals.play(acted, pictures, seen), what))
-    return count
+    size = (pictures[0].shape[1], pictures[0].shape[0])
+    acted = vandals.scene("nothing", size, HELD_OUT + 10_000 + k, looks=600)
+    return len(watch(acted, vandals.play(acted, pictures, seen), list(DEEDS.values())[k % len(DEEDS)]))
+
+
+def _pieces(bench: Bench, scenes: int, hours: float) -> dict[str, Callable[[], Any]]:
+    """Every scene of every clip, and its untouched hours in tens of minutes."""
+    work: dict[str, Callable[[], Any]] = {}
+    for path in bench.clips:
+        for deed in DEEDS:
+            work |= {
+                _scene(path, deed, k): functools.partial(_act, bench, path, deed, HELD_OUT + k) for k in range(scenes)
+            }
+        work |= {
+            _scene(path, "nothing", k): functools.partial(_untouched, bench, path, k) for k in range(round(hours * 6))
+        }
+    return work
+
+
+def _scene(path: Path, deed: vandals.Deed, k: int) -> str:
+    return f"{path.name} {deed} {k}"
 
 
 def watch(acted: vandals.Scene, looks: Any, what: str) -> list[tuple[int, str]]:

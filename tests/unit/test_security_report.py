@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from agent.config.rules import Aggression
 from agent.values import Detections
 from tests.fakes.bright_street import write_bright_clip, write_bright_model
 from tests.security.bench import Bench
+from tests.security.films import alarms
+from tests.security.pieces import Pieces
 from tests.security.section import Figure, Picture, Section
-from tests.security.table import MEASURES, write_report
+from tests.security.table import MEASURES, keep_section, kept_sections, write_report
 
 
 @pytest.mark.parametrize(
@@ -50,6 +55,46 @@ def test_the_report_holds_every_figure_and_marks_pictures_that_are_private(tmp_p
     assert "not for publishing" in text
     plain = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert plain["fog"] == {"figures": {"fog found": {"value": 0.9, "reached": "missed"}}, "moments": 10}
+
+
+def test_given_a_run_that_was_cut_short_then_the_next_does_only_what_is_left(tmp_path: Path) -> None:
+    done: list[str] = []
+
+    def piece(name: str) -> Callable[[], list[str]]:
+        return lambda: done.append(name) or [name]  # type: ignore[func-returns-value]
+
+    def cut_short() -> None:
+        raise KeyboardInterrupt
+
+    first = {"a": piece("a"), "b": cut_short}
+    with pytest.raises(KeyboardInterrupt):
+        Pieces(tmp_path, io.StringIO()).each("fog", first)
+    told = io.StringIO()
+    found = Pieces(tmp_path, told).each("fog", {"a": piece("a"), "b": piece("b")})
+    assert (found, done) == ({"a": ["a"], "b": ["b"]}, ["a", "b"])
+    assert "2/2" in told.getvalue()
+    assert Pieces(tmp_path / "other code", told).each("fog", {"a": piece("a")}) == {"a": ["a"]}
+    assert done == ["a", "b", "a"]
+
+
+def test_given_sections_measured_one_by_one_then_the_report_holds_them_all_and_names_the_others(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"model")
+    bench = Bench(tmp_path, tmp_path / "model.onnx")
+    section = Section("Fog", (Figure("fog found", 0.96, 0.95, 1.0),), details=(("a",),), pictures=(Picture("p", "P"),))
+    keep_section(bench, "crowd", section)
+    assert kept_sections(Bench(tmp_path, tmp_path / "model.onnx")) == {"crowd": section}
+    assert "Not measured with this code: cost, tampering" in write_report(tmp_path, kept_sections(bench))
+    assert kept_sections(Bench(tmp_path, tmp_path / "model.onnx", quick=True)) == {}, "a sample is no report"
+    (tmp_path / "model.onnx").write_bytes(b"another")
+    assert kept_sections(Bench(tmp_path, tmp_path / "model.onnx")) == {}
+
+
+@pytest.mark.parametrize(
+    ("likeness", "count"),
+    [([0.0] * 9 + [0.95] * 9, 1), ([0.95, 0.95, 0.95, 0.0] * 5, 0), (([0.95] * 9 + [0.0] * 60) * 2, 2)],
+)
+def test_alarms_of_a_film_are_those_of_the_agents_rule(likeness: list[float], count: int) -> None:
+    assert alarms(likeness, Aggression(likeness=0.9)) == count
 
 
 def test_every_row_of_the_table_has_a_measurement() -> None:
