@@ -9,7 +9,7 @@ zone is looked at a second time, closer, that count is the better one and takes 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any, Final
 
@@ -122,8 +122,8 @@ class _Zone:
         # Who stands is known of those with a track; where these are most, the others are taken to do as they do.
         return there, round(standing / max(people, 1) * there), "tiles"
 
-    def see(self, sight: Sight, inside: Any, kmh: Any) -> tuple[int, int]:
-        """How many are there now, and how many of them stand, both smoothed."""
+    def see(self, sight: Sight, inside: Any, kmh: Callable[[Sight], Any]) -> tuple[int, int]:
+        """How many are there now, and how many of them stand, both smoothed; ``kmh`` is asked only about somebody."""
         recent = sight.at.mono_s - sight.roster.last_seen_s(sight.slots) <= HIDDEN_S
         here = inside & recent & (sight.classes == RoadUser.PERSON)
         slots = {int(each) for each in sight.ids[here]}
@@ -131,7 +131,8 @@ class _Zone:
         self._moves.extend((now_s, 1) for _ in slots - self._inside)
         self._moves.extend((now_s, -1) for _ in self._inside - slots)
         self._inside = slots
-        self._counts.append((now_s, len(slots), int((kmh[here] < STANDS_KMH).sum())))
+        standing = int((kmh(sight)[here] < STANDS_KMH).sum()) if slots else 0
+        self._counts.append((now_s, len(slots), standing))
         for kept, seconds in ((self._counts, SMOOTH_S), (self._moves, FLOW_S)):
             while kept and now_s - kept[0][0] > seconds:
                 kept.popleft()
@@ -182,11 +183,11 @@ class Crowds:
             if moment.closer is not None and each.zone.name in moment.closer.zones:
                 outline = self._places.polygon(each.index, moment.sight.size)
                 each.see_closer(moment.closer, outline, moment.sight.size)
-        inside, kmh = self._places.inside(moment.sight), self._places.kmh(moment.sight)
-        return [event for each in self._zones for event in self._see(each, moment.sight, inside[:, each.index], kmh)]
+        inside = self._places.inside(moment.sight)
+        return [event for each in self._zones for event in self._see(each, moment.sight, inside[:, each.index])]
 
-    def _see(self, each: _Zone, sight: Sight, inside: Any, kmh: Any) -> list[Body]:
-        people, standing, by = each.counted(sight.at.mono_s, *each.see(sight, inside, kmh))
+    def _see(self, each: _Zone, sight: Sight, inside: Any) -> list[Body]:
+        people, standing, by = each.counted(sight.at.mono_s, *each.see(sight, inside, self._places.kmh))
         details: dict[str, Detail] = {"people": people, "counted_by": by}
         if standing is not None:  # else too few have a track to say what people do
             details |= {"standing": standing, **each.flows()}

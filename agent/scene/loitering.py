@@ -84,7 +84,10 @@ class _Zone:
             columns["stay_s"][:] = 0.0
             self._lost.clear()
             return list(self.episode.feed(sight.at, None))
-        self._stay(sight, inside & (sight.classes == RoadUser.PERSON))
+        here = inside & (sight.classes == RoadUser.PERSON)
+        if not here.any() and not columns["stay_s"].any():  # as nearly always: nobody is there, and nobody was
+            return list(self.episode.feed(sight.at, None))
+        self._stay(sight, here)
         return list(self.episode.feed(sight.at, self._details(sight), severity="warning"))
 
     def _lose(self, sight: Sight) -> None:

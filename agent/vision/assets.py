@@ -24,7 +24,9 @@ Light: TypeAlias = Literal["day", "night", "infrared"]
 EVERY_S: Final = 1.0
 """How often a look is needed while something differs or is being learnt …"""
 CALM_S: Final = 3.0
-"""… and while nothing does."""
+"""… and while nothing does, or less than could be said."""
+CALM: Final = 0.5
+"""So much of the least change that is said is less: noise, a leaf, who passes and is not detected."""
 LONGEST_S: Final = 2.0
 """A look stands for no longer than this, however long ago the one before was."""
 NIGHT: Final = (45.0, 65.0)
@@ -179,7 +181,8 @@ class AssetJudge:
         self._last_s = now_s
         light = self._note_light(kind_of_light(image, self._light), passed_s)
         looks = [self._look_at(each, image, boxes, passed_s, light) for each in self.watched]
-        self._calm = all(each.known and each.changed == each.gone == 0 for each in looks)
+        calm = (_is_calm(each, watched.region) for each, watched in zip(looks, self.watched, strict=True))
+        self._calm = all(calm)
         return looks
 
     def _note_light(self, light: Light, passed_s: float) -> Light:
@@ -206,6 +209,10 @@ class AssetJudge:
                 _learn_first(watched, memories, glance)
             return _unknown(watched, glance)
         return _compare(watched, glance, memories)
+
+
+def _is_calm(look: RegionLook, region: Region) -> bool:
+    return look.known and look.changed < CALM * region.least_share and look.settled == look.gone == 0
 
 
 def _borrow(watched: Watched, glance: _Glance, memories: list[Memory]) -> None:

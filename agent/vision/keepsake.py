@@ -6,6 +6,7 @@ and again, look the same each time, and stay when nobody is in front of it. Pure
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -121,6 +122,11 @@ class Change:
             passed_s: Since the look before.
             most_s: No age grows beyond this.
         """
+        if not (found.changed.any() or found.gone.any() or self.age_s.any() or self.gone_s.any()):
+            self.clock_s += passed_s  # nothing differs and nothing did: what follows would come to this, for more
+            self.began_s[:] = self.clock_s
+            self.grey += seen * (patch.grey - self.grey)
+            return
         apart, now, own = (energy(slopes(each)) for each in (patch.grey - self.grey, patch.grey, self.grey))
         still = apart < STILL * (now + own) + SURE * NOISE
         _grow(self.age_s, found.changed, still, seen, passed_s, most_s)
@@ -147,11 +153,16 @@ def _grow(age_s: Map, here: Bools, still: Bools, seen: Bools, passed_s: float, m
 def aligned(patch: Patch, memory: Memory) -> Patch:
     """The patch moved to where the memory is, when the camera shook a little and that can be told."""
     now, then = (np.hypot(*slopes(each)) for each in (patch.grey, memory.grey))
-    window = cv2.createHanningWindow(now.shape[::-1], cv2.CV_32F)
-    (x_px, y_px), sure = cv2.phaseCorrelate(cast("Any", then), cast("Any", now), window)
+    (x_px, y_px), sure = cv2.phaseCorrelate(cast("Any", then), cast("Any", now), _hanning(now.shape))
     if sure < 0.1 or not 0.2 < float(np.hypot(x_px, y_px)) <= SHAKE_PX:
         return patch
     return patch.moved(x_px, y_px)
+
+
+@functools.lru_cache(maxsize=64)
+def _hanning(shape: tuple[int, int]) -> Any:
+    """The window of a patch's shape: the same at every look."""
+    return cv2.createHanningWindow(shape[::-1], cv2.CV_32F)
 
 
 def compare(patch: Patch, memory: Memory, cut: Cut, seen: Bools) -> Difference:

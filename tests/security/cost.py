@@ -1,8 +1,8 @@
 """What watching for crowds and vandalism costs on top of counting, when nothing happens.
 
-The same frames go through two pipelines in turn, one that counts only and one that watches for everything; the
-medians per frame are compared. Both include detection, measured once for both. Second looks at far crowds are made
-only while no camera is due, and are not in it.
+The same frames go through two pipelines in turn: one that only counts, on a line and in a zone, and one that also
+watches for everything. The medians per frame are compared. Both include detection, measured once for both. Second looks
+at far crowds are made only while no camera is due, and are not in it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ WARM: Final = 330
 """In the first half minute the view and the regions are learnt; that is not what goes on when nothing happens."""
 PART: Final = 30
 """Frames that are timed together: three seconds, in which everything that is done now and then is done."""
+ZONE: Final[dict[str, Any]] = {"name": "zone", "polygon": [[0.05, 0.3], [0.95, 0.3], [0.95, 0.95], [0.05, 0.95]]}
 COUNTS: Final[dict[str, Any]] = {
     "name": "camera",
     "source": "clip",
     "tamper": {"enabled": False},
     "lines": [{"name": "across", "points": [[0.02, 0.5], [0.98, 0.5]]}],
+    "zones": [ZONE],
 }
 WATCHES: Final[dict[str, Any]] = COUNTS | {
     "tamper": {},
@@ -42,15 +44,9 @@ WATCHES: Final[dict[str, Any]] = COUNTS | {
         {"name": "wall", "what": "wall", "polygon": [[0.05, 0.05], [0.25, 0.05], [0.25, 0.2], [0.05, 0.2]]},
         {"name": "floor", "what": "floor", "polygon": [[0.6, 0.6], [0.8, 0.6], [0.8, 0.8], [0.6, 0.8]]},
     ],
-    "zones": [
-        {
-            "name": "zone",
-            "polygon": [[0.05, 0.3], [0.95, 0.3], [0.95, 0.95], [0.05, 0.95]],
-            "rules": {"crowd": {}, "surge": {}, "loitering": {}},
-        }
-    ],
+    "zones": [ZONE | {"rules": {"crowd": {}, "surge": {}, "loitering": {}}}],
 }
-"""Everything that is there, on one zone. A new sign joins here."""
+"""Everything that is there, on the same line and zone. A new sign joins here."""
 
 
 def measure(bench: Bench) -> Section:
