@@ -127,7 +127,7 @@ class Aggression(RulePart):
 
     likeness: Annotated[
         float, Field(gt=0.5, lt=1, description="So much it must look like a fight, 0 to 1, averaged over a second.")
-    ] = 0.9
+    ] = 0.95
     enter_s: Annotated[Seconds, Field(description="… for so long, beyond the 1.5 s of a first clip.")] = 0.3
     leave_s: Seconds = 5
     model: Annotated[File | None, Field(description="Another clip model than the one that ships.")] = None
