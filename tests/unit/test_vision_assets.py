@@ -253,3 +253,17 @@ def test_given_damaged_memories_then_they_are_not_believed_and_nothing_breaks() 
     broken += [json.dumps(plain | {"lights": {"day": other | {"colour": "AAAA"}}})]
     assert not any(read_region(each, fresh.judge.watched[0], at(200), HERE) for each in broken)
     assert not fresh.judge.watched[0].memories
+
+
+@pytest.mark.parametrize(("least_share", "every_s"), [(0.6, 3.0), (0.04, 1.0)])
+def test_a_region_is_looked_at_less_often_while_it_differs_by_far_less_than_would_be_said(
+    least_share: float, every_s: float
+) -> None:
+    watch = Watch()
+    watch.judge = AssetJudge([Region("thing", OUTLINE, 8.0, least_share)])
+    watch.see(street(), 30)
+    watch.judge.look(street(), watch.now_s, NOBODY)
+    assert not watch.judge.due(watch.now_s + 2.0), "nothing differs"
+    look = watch.see(bag(street()))
+    assert 0.04 < look.changed < 0.3
+    assert [watch.judge.due(watch.now_s - 1 + after_s) for after_s in (1.0, 3.0)] == [every_s == 1.0, True]
