@@ -93,6 +93,7 @@ class Lines:
         self._ends = np.zeros((0, 2, 2))
         self._watch = CrossingWatch(self._ends)
         self._roster = Roster()
+        self._unmeasured: list[tuple[_Tally, Crossing]] = []
         self._wanted = np.array(
             [[line.classes is None or name in line.classes for name in CLASS_NAMES] for line in self._lines], np.bool_
         ).reshape(len(self._lines), len(CLASS_NAMES))
@@ -140,6 +141,7 @@ class Lines:
         if self._pace is not None:
             self._pace.see(sight)
         if sight.gap_s > LONGEST_GAP_S:  # somebody may have passed unseen: no headway spans it
+            self._measure(self._unmeasured)
             for tally in self._tallies.values():
                 tally.last_s = None
         if sight.size != self._size:
@@ -149,8 +151,9 @@ class Lines:
         for crossing in self._watch.see(sight):
             self._count(crossing)
         self._occupy(sight)
-        if len(sight.gone):
-            gone = set(sight.gone.tolist())
+        gone = set(sight.gone.tolist())
+        self._measure([one for one in self._unmeasured if self._told(one[1], sight.at.mono_s) or one[1].slot in gone])
+        if gone:
             for tally in self._tallies.values():
                 tally.settle(gone, sight.roster)
 
@@ -158,12 +161,22 @@ class Lines:
         tally = self._tallies[self._lines[crossing.line].name, crossing.toward]
         category = self._roster.class_of(crossing.slot)
         tally.live.append(crossing.slot)
-        if not self._wanted[crossing.line, category]:
-            return
-        speed_ms = self._pace.at_crossing(self._roster, crossing.slot, crossing.mono_s) if self._pace else None
-        if speed_ms is not None:
-            tally.speeds_kmh.append(speed_ms * 3.6)
-        self._follow(tally, crossing.mono_s, None if not speed_ms else LENGTH_M[RoadUser(category)] / speed_ms)
+        if self._wanted[crossing.line, category]:
+            self._unmeasured.append((tally, crossing))
+
+    def _told(self, crossing: Crossing, now_s: float) -> bool:
+        """Whether all is known that a crossing's speed is told by: as much of the way after it as before."""
+        return self._pace is None or self._pace.told(self._roster, crossing.slot, crossing.mono_s, now_s)
+
+    def _measure(self, ready: list[tuple[_Tally, Crossing]]) -> None:
+        """Note speeds, headways and gaps of some of those who crossed, in the order of their crossings."""
+        self._unmeasured = [one for one in self._unmeasured if one not in ready]
+        for tally, crossing in sorted(ready, key=lambda one: one[1].mono_s):
+            speed_ms = self._pace.at_crossing(self._roster, crossing.slot, crossing.mono_s) if self._pace else None
+            if speed_ms is not None:
+                tally.speeds_kmh.append(speed_ms * 3.6)
+            length_m = LENGTH_M[RoadUser(self._roster.class_of(crossing.slot))]
+            self._follow(tally, crossing.mono_s, None if not speed_ms else length_m / speed_ms)
 
     @staticmethod
     def _follow(tally: _Tally, now_s: float, passage_s: float | None) -> None:
@@ -190,6 +203,7 @@ class Lines:
 
     def _report(self, line: Line, way: int, closed: Closed) -> CountBody:
         tally = self._tallies[line.name, way]
+        self._measure([one for one in self._unmeasured if one[0] is tally])
         found = tally.by_class(self._roster)
         counts: dict[ClassName, int] = {name: found[name] for name in _ordered(line.classes)}
         volume = sum(counts.values())

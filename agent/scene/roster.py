@@ -146,6 +146,7 @@ class Roster:
             path_s=(np.nan, np.float64, (RECENT,)),
             path=(np.nan, np.float64, (RECENT, 2)),
             path_size=(np.nan, np.float64, (RECENT,)),
+            path_box=(np.nan, np.float64, (RECENT, 4)),
         )
 
     def see(self, tracks: Tracks, at: Instant, size: tuple[int, int], linger_s: float = LINGER_S) -> Sight:
@@ -211,6 +212,13 @@ class Roster:
         """
         return self._columns["path_s"][slots], self._columns["path"][slots]
 
+    def sightings(self) -> tuple[Array, Array]:
+        """The last sightings of all slots: times, shape (slots, RECENT), and boxes, shape (slots, RECENT, 4).
+
+        Ordered as in :meth:`recent`; nan where a slot has fewer. Slots that were given up still hold theirs.
+        """
+        return self._columns["path_s"], self._columns["path_box"]
+
     def last_seen_s(self, slots: Ints) -> Array:
         """When each slot's track was last observed, monotonic seconds."""
         seen: Array = self._columns["seen_s"][slots]
@@ -272,6 +280,7 @@ class Roster:
         columns["path_s"][slots, cursor] = sight.at.mono_s
         columns["path"][slots, cursor] = sight.feet[rows]
         columns["path_size"][slots, cursor] = np.log(sight.scale[rows])
+        columns["path_box"][slots, cursor] = sight.boxes[rows]
         columns["count"][slots] += 1
 
     def _trail(self, slots: Ints, feet: Array, now_s: float) -> None:

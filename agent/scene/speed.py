@@ -1,7 +1,8 @@
 """Speed over the ground, from where a track was at which capture times.
 
 Uses the times at which frames were captured, never an assumed frame rate. A speed is the slope of a straight line
-through a track's recent positions on the road, made robust against single wild ones; too short a path has no speed.
+through a track's positions on the road around a moment, as far before it as after it, made robust against single wild
+ones. Positions of a box that is not whole say nothing; a track that was not seen whole for long enough has no speed.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import numpy as np
 from agent.scene.geometry import Array
 from agent.scene.ground import Ground
 from agent.scene.roster import Roster, Sight
+from agent.scene.whole import seen_whole
 
-WINDOW_S: Final = 1.6
-"""Positions this far on either side of a moment speak for the speed at it."""
+WINDOW_S: Final = 0.8
+"""Positions this far on either side of a moment speak for the speed at it: who brakes or starts does so evenly then."""
 FEWEST: Final = 4
-SHORTEST_S: Final = 0.3
+SHORTEST_S: Final = 0.4
 OUTLIER: Final = 3.0
 """Positions further from the fitted path than so many times the median distance are left out of a second fit."""
 
@@ -37,11 +39,18 @@ class Pace:
         """Where pixels lie on the road; nan at the horizon."""
         return self._ground.metres(feet / np.asarray(self._size, np.float64))
 
+    def told(self, roster: Roster, slot: int, mono_s: float, now_s: float) -> bool:
+        """Whether waiting longer tells no more of a track's speed at a moment: the path before it is forgotten else."""
+        times, _ = roster.recent(np.array([slot]))
+        after_s = now_s - mono_s
+        return bool(after_s >= WINDOW_S or (np.isfinite(times).all() and after_s >= mono_s - times.min()))
+
     def at_crossing(self, roster: Roster, slot: int, mono_s: float) -> float | None:
         """Speed of one track around a moment, metres per second; ``None`` when its path says too little."""
         times, feet = roster.recent(np.array([slot]))
         where = self.metres(feet[0])
-        usable = np.isfinite(where[:, 0]) & (np.abs(times[0] - mono_s) <= WINDOW_S)
+        usable = seen_whole(roster, slot, self._size)
+        usable &= np.isfinite(where[:, 0]) & (np.abs(times[0] - mono_s) <= WINDOW_S)
         return _robust_speed(times[0][usable], where[usable])
 
     def now(self, sight: Sight) -> Array:

@@ -77,6 +77,19 @@ def test_given_it_waits_on_the_line_for_ten_minutes_then_one_crossing() -> None:
     assert volumes(run(scene(), path(1, feet), every_s=1 / 3)) == (1, 0)
 
 
+def test_given_the_picture_sways_while_it_waits_on_the_line_then_one_crossing_when_it_drives_on() -> None:
+    # 1.6 bands either way, by a wind that rises within some seconds.
+    sway = [(300.0, 240.0 + min(frame / 10, 4.5) * np.sin(frame / 5)) for frame in range(1200)]
+    feet = [*straight((300, 100), (300, 239), 20), *sway, *straight((300, 241), (300, 400), 20)]
+    assert volumes(run(scene(), path(1, feet))) == (1, 0)
+
+
+def test_given_it_backs_over_the_line_after_a_wait_then_one_each_way() -> None:
+    wait = [(300.0, 243.0)] * 100
+    feet = [*straight((300, 100), (300, 243), 20), *wait, *straight((300, 243), (300, 300), 10)]
+    assert volumes(run(scene(), path(1, feet + feet[::-1]))) == (1, 1)
+
+
 def test_given_a_queue_of_two_stops_and_goes_on_the_line_then_two() -> None:
     creeping: list[tuple[float, float]] = []
     for step in range(12):

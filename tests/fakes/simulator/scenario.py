@@ -22,6 +22,8 @@ from tests.fakes.simulator.observe import Detector, DetectorErrors, FrameTiming
 Direction: TypeAlias = Literal["a_to_b", "b_to_a"]
 EPOCH_S: Final = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 _TRUTH_STEP_S: Final = 0.02
+_ON_LINE_PX: Final = 1e-6
+"""A point nearer than this to a line stands on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +154,9 @@ class Scenario:
         known = np.isfinite(boxes[:, 0])
         times = times[known]
         feet = np.stack([(boxes[known, 0] + boxes[known, 2]) / 2, boxes[known, 3]], axis=1)
-        side = line.side(feet)
+        side = _last_side(line, feet)
         found = []
-        for index in np.flatnonzero((side[:-1] < 0) != (side[1:] < 0)).tolist():
+        for index in np.flatnonzero(np.sign(side[:-1]) * np.sign(side[1:]) < 0).tolist():
             share = side[index] / (side[index] - side[index + 1])
             where = feet[index] + share * (feet[index + 1] - feet[index])
             if not _within(where, line):
@@ -163,6 +165,17 @@ class Scenario:
             direction: Direction = "a_to_b" if side[index] < 0 else "b_to_a"
             found.append(TrueCrossing(at, actor.number, actor.kind, direction, path.speed_kmh(at)))
         return found
+
+
+def _last_side(line: PixelLine, feet: Array) -> Array:
+    """Signed area of points, shape (m,); who stands on the line is still on the side it came from.
+
+    So something that waits on the line crosses it when it leaves, not when rounding says so.
+    """
+    side = line.side(feet)
+    on_line = np.abs(side) <= _ON_LINE_PX * float(np.hypot(*np.subtract(line.end_px, line.start_px)))
+    came = np.maximum.accumulate(np.where(on_line, 0, np.arange(len(side)))) if len(side) else np.zeros(0, np.int64)
+    return np.where(on_line, np.sign(side[came]) * np.finfo(np.float64).tiny, side)
 
 
 def _within(point_px: Array, line: PixelLine) -> bool:
