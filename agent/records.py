@@ -147,7 +147,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FROZEN)
 class Speed:
-    """Speeds over the ground in one interval: arithmetic mean, 85th percentile, and of how many vehicles."""
+    """Speeds over the ground in one interval: arithmetic mean, 85th percentile, and of how many of the volume."""
 
     mean: NotNegative
     p85: NotNegative

@@ -23,12 +23,11 @@ from agent.values import Ints
 BAND: Final = 0.08
 """Half the width of the band around a line, in box sizes: a box's lower edge trembles by a few hundredths of it."""
 LEAST_BAND_PX: Final = 2.0
-WAITS_S: Final = 2.0
-"""What has been near a line for longer than this waits there, and trembles, and the picture may sway with it …"""
-WAIT_BANDS: Final = 2.0
-"""… so it is settled on the other side only further away than so many bands …"""
-WAIT_NEAR_BANDS: Final = 3.0
-"""… and near is within so many."""
+SWING_BANDS: Final = 4.0
+"""From as deep as it was at home to where it is beyond the line it must go so many bands: what waits on a line sways
+with the picture and trembles, and would cross it again and again by less …"""
+DEPTH_BANDS: Final = 3.0
+"""… but who came from further away needs no more beyond the line than any other."""
 SIGHTINGS: Final = 2
 """So many sightings beyond the band settle a side: one alone may be a false one."""
 MOVED_SHARE: Final = 0.2
@@ -122,7 +121,6 @@ class CrossingWatch:
             beyond=(0, np.int8, (count,)),  # sightings settled on the other side
             step=(0.0, np.float64, (count,)),  # pixels per second of the last step
             went=(0, np.int8, (count,)),  # the way of its last crossing
-            came_s=(np.nan, np.float64, (count,)),  # since when it has been near the line; nan while it is not
             inherited=(False, np.bool_, ()),  # another track goes on for it
             heir=(False, np.bool_, ()),  # it goes on for another
             sightings=(0, np.int16, ()),
@@ -149,8 +147,7 @@ class CrossingWatch:
         crossed = None
         if len(near):  # in most frames nobody is at a line
             self._pass(slots[near], side[near], across[near], along[near], sight.at.mono_s)
-            waits = self._wait(slots[near], ratio[near], sight.at.mono_s)
-            crossed = self._settle(slots[near], side[near], ratio[near], waits, sight.boxes[rows[near]])
+            crossed = self._settle(slots[near], side[near], ratio[near], sight.boxes[rows[near]])
         columns["side"][slots] = side
         columns["across"][slots] = across
         columns["along"][slots] = along
@@ -336,24 +333,14 @@ class CrossingWatch:
         step = np.where(passed_s > 0, (across - old) / np.where(passed_s > 0, passed_s, 1.0), 0.0)
         columns["step"][slots] = step
 
-    def _wait(self, slots: Ints, ratio: Array, now_s: float) -> Mask:
-        """Who has been near which line for so long that it waits there, shape (n, m)."""
-        columns = self._columns
-        came_s = columns["came_s"][slots]
-        came_s = np.where(ratio >= WAIT_NEAR_BANDS, np.nan, np.where(np.isnan(came_s), now_s, came_s))
-        columns["came_s"][slots] = came_s
-        waits: Mask = now_s - came_s > WAITS_S
-        return waits
-
-    def _settle(self, slots: Ints, side: NDArray[np.int8], ratio: Array, waits: Mask, boxes: Array) -> Mask:
+    def _settle(self, slots: Ints, side: NDArray[np.int8], ratio: Array, boxes: Array) -> Mask:
         """Move the home of those who are settled on a new side; returns which of these crossed, shape (n, m)."""
         columns = self._columns
         home, depth, net = columns["home"][slots], columns["depth"][slots], columns["net"][slots]
         new = (home == 0) & (side != 0)
         at_home = side == home
         deep = at_home & (ratio >= 1)
-        away = (side == -home) & (home != 0) & (ratio >= 1) & (ratio + np.minimum(depth, 1) >= 2)
-        away &= ~waits | (ratio >= WAIT_BANDS)
+        away = (side == -home) & (home != 0) & (ratio >= 1) & (ratio + np.minimum(depth, DEPTH_BANDS) >= SWING_BANDS)
         away &= self._really_moved(columns["anchor"][slots], boxes)
         beyond = np.where(away, columns["beyond"][slots] + 1, 0).astype(np.int8)
         moved = beyond >= SIGHTINGS

@@ -19,7 +19,7 @@ from agent.scene.whole import seen_whole
 WINDOW_S: Final = 0.8
 """Positions this far on either side of a moment speak for the speed at it: who brakes or starts does so evenly then."""
 FEWEST: Final = 4
-SHORTEST_S: Final = 0.4
+SHORTEST_S: Final = 0.3
 OUTLIER: Final = 3.0
 """Positions further from the fitted path than so many times the median distance are left out of a second fit."""
 

@@ -78,10 +78,16 @@ def test_given_it_waits_on_the_line_for_ten_minutes_then_one_crossing() -> None:
 
 
 def test_given_the_picture_sways_while_it_waits_on_the_line_then_one_crossing_when_it_drives_on() -> None:
-    # 1.6 bands either way, by a wind that rises within some seconds.
-    sway = [(300.0, 240.0 + min(frame / 10, 4.5) * np.sin(frame / 5)) for frame in range(1200)]
-    feet = [*straight((300, 100), (300, 239), 20), *sway, *straight((300, 241), (300, 400), 20)]
+    gust = [*([(300.0, 244.6)] * 5), *([(300.0, 240.0)] * 45), *([(300.0, 235.4)] * 5), *([(300.0, 240.0)] * 45)]
+    wait = [*([(300.0, 240.0)] * 30), *gust * 5]  # 1.7 bands either way, for half a second
+    feet = [*straight((300, 100), (300, 239), 20), *wait, *straight((300, 241), (300, 400), 20)]
     assert volumes(run(scene(), path(1, feet))) == (1, 0)
+
+
+def test_given_a_truck_creeps_over_the_line_and_stops_right_behind_it_then_it_counts_at_once() -> None:
+    creeps = straight((300, 160), (300, 266), 90)  # in nine seconds, to 1.6 bands behind
+    frames = path(1, [*creeps, *([(300.0, 266.0)] * 10)], width=200.0, height=210.0)
+    assert volumes(run(scene(), frames)) == (1, 0)
 
 
 def test_given_it_backs_over_the_line_after_a_wait_then_one_each_way() -> None:
