@@ -291,7 +291,8 @@ class CrossingWatch:
             across, _ = self._project(sight.feet[row : row + 1])
             home = columns["home"][slot]
             speed = cross(self._way, sight.roster.velocity(np.array([slot])))
-            heading = speed * -home > 0
+            slow = np.abs(speed) / self._size <= CREEP * sight.scale[row]  # it waits: what trembles heads nowhere
+            heading = (speed * -home > 0) | slow
             columns["inherited"][slot] = True
             columns["heir"][sight.slots[row]] = True
             if np.any((home != 0) & (np.sign(across[0]) != home) & heading):
