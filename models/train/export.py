@@ -1,6 +1,6 @@
 """Writes a run's averaged weights as one ONNX file that says what it is.
 
-    python -m models.train.export CHECKPOINT OUTPUT.onnx --version 1.0.0 [--size 448x256]
+    python -m models.train.export CHECKPOINT OUTPUT.onnx --version 1.0.0 [--size 512x288]
 
 The file holds the project's own description (`kentongan`) and the keys of an ultralytics export, so either reader
 understands it. Promises that the file answers as the network it was made from does; writes nothing otherwise.
@@ -22,6 +22,7 @@ import onnxslim
 import torch
 
 from models.train.card import description
+from models.train.plan import Plan
 from models.train.run import build_model
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def provenance_of(checkpoint: Path) -> dict[str, Any]:
     return {
         "from": _beginning(record),
         "data_sha256": record["data_sha256"],
-        **({"earlier_data": record["earlier_data"]} if "earlier_data" in record else {}),
+        **{key: record[key] for key in ("earlier_data", "earlier_plans") if key in record},
         "pictures_seen": state["images"],
         "steps": state["step"],
         "trained_s": round(state["trained_s"]),
@@ -167,7 +168,10 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, help="last.pt or a snapshot, in its run's folder")
     parser.add_argument("output", type=Path)
     parser.add_argument("--version", required=True, help="what records will call these weights, such as 1.0.0")
-    parser.add_argument("--size", type=size_of, default=(448, 256), help="input width and height, px")
+    last = Plan().stages[-1]
+    parser.add_argument(
+        "--size", type=size_of, default=(last.width, last.height), help="input width and height, px; the last stage's"
+    )
     args = parser.parse_args()
     if not args.checkpoint.exists():
         raise SystemExit(f"{args.checkpoint}: there is no such checkpoint; train first")

@@ -1,4 +1,7 @@
-"""What a run was made of: plan, data, versions, network. Written once, and checked before a run goes on."""
+"""What a run was made of: plan, data, versions, network. Checked before a run goes on.
+
+Written once; what a run may go on with otherwise is added with the reason, and what was before stays in the record.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,12 @@ if TYPE_CHECKING:
 
     from models.train.plan import Plan
 
+WAYS_ON = {
+    "config": "give a new --run folder, or --plan-changed WHY to go on by the new plan",
+    "data_sha256": "give a new --run folder, or --data-changed WHY to go on with the new data",
+    "started_from": "give a new --run folder",
+}
+
 
 def record_of(
     plan: Plan, *, data_sha256: str, stills: int, command: Sequence[str], origin: Mapping[str, Any] | None = None
@@ -31,7 +40,13 @@ def record_of(
     }
 
 
-def prepare_folder(folder: Path, yaml_file: Path, record: Mapping[str, Any], data_changed: str | None = None) -> None:
+def prepare_folder(
+    folder: Path,
+    yaml_file: Path,
+    record: Mapping[str, Any],
+    data_changed: str | None = None,
+    plan_changed: str | None = None,
+) -> None:
     """Make the run's folder with a copy of the network's description and the record of how it is trained.
 
     Args:
@@ -39,6 +54,7 @@ def prepare_folder(folder: Path, yaml_file: Path, record: Mapping[str, Any], dat
         yaml_file: The network's description.
         record: What :func:`record_of` gave.
         data_changed: Why a run may go on with other data than it started with; written into its record.
+        plan_changed: Why a run may go on by another plan, such as other stages; written into its record.
 
     Raises:
         SystemExit: The folder holds a run made with another configuration, network or data.
@@ -47,22 +63,31 @@ def prepare_folder(folder: Path, yaml_file: Path, record: Mapping[str, Any], dat
     record_file, network_file = folder / "config.json", folder / "street.yaml"
     if not record_file.exists():
         network_file.write_bytes(yaml_file.read_bytes())
-        record_file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        _write(record_file, record)
         return
     before = json.loads(record_file.read_text(encoding="utf-8"))
-    if data_changed is not None and before["data_sha256"] != record["data_sha256"]:
-        earlier = {"data_sha256": before["data_sha256"], "until": _where(folder), "why": data_changed}
-        before = {**before, "data_sha256": record["data_sha256"], "earlier_data": [*_earlier(before), earlier]}
-        record_file.write_text(json.dumps(before, indent=2) + "\n", encoding="utf-8")
+    agreed = before
+    for key, earlier, why in (
+        ("config", "earlier_plans", plan_changed),
+        ("data_sha256", "earlier_data", data_changed),
+    ):
+        if why is not None and before[key] != record[key]:
+            was = {key: before[key], "until": _where(folder), "why": why}
+            agreed = {**agreed, key: record[key], earlier: [*before.get(earlier, []), was]}
     for key in ("config", "data_sha256", "started_from"):
-        if before.get(key) != record.get(key):
-            raise SystemExit(f"{record_file}: this run was started with another '{key}': give a new --run folder")
+        if agreed.get(key) != record.get(key):
+            raise SystemExit(f"{record_file}: this run was started with another '{key}': {WAYS_ON[key]}")
     if network_file.read_bytes() != yaml_file.read_bytes():
         raise SystemExit(f"{network_file}: this run was started with another network: give a new --run folder")
+    if agreed != before:
+        _write(record_file, agreed)
 
 
-def _earlier(record: Mapping[str, Any]) -> list[Any]:
-    return list(record.get("earlier_data", []))
+def _write(record_file: Path, record: Mapping[str, Any]) -> None:
+    """Replace the record whole: an interruption leaves the old one."""
+    partial = record_file.with_suffix(".partial")
+    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    partial.replace(record_file)
 
 
 def _where(folder: Path) -> dict[str, Any]:

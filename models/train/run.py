@@ -86,7 +86,10 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.average.ema.load_state_dict(state["average"])
         self.average.updates = state["average_updates"]
+        planned = [(group["weight_decay"], group["betas"]) for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, (decay, betas) in zip(self.optimizer.param_groups, planned, strict=True):
+            group["weight_decay"], group["betas"] = decay, betas  # of a plan that was changed, not of the checkpoint
         self.step, self.images, self.trained_s = state["step"], state["images"], state["trained_s"]
         return True
 

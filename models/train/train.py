@@ -102,6 +102,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--learning-rate", type=float, default=Plan().learning_rate, help="the highest of the run")
     parser.add_argument("--data-changed", metavar="WHY", help="go on with other data than before; recorded")
+    parser.add_argument("--plan-changed", metavar="WHY", help="go on by another plan than before; recorded")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--processes", type=int, default=1, help="CPU only: processes that share each batch")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each process")
@@ -123,7 +124,7 @@ def main() -> None:
     data_sha256 = folder_hash(args.data)
     origin = None if args.start_from is None else origin_of(args.start_from)
     record = record_of(plan, data_sha256=data_sha256, stills=len(samples), command=sys.argv[1:], origin=origin)
-    prepare_folder(args.run, args.network, record, args.data_changed)
+    prepare_folder(args.run, args.network, record, args.data_changed, args.plan_changed)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

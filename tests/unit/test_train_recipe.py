@@ -242,7 +242,33 @@ def test_given_a_run_of_another_plan_data_or_network_when_resumed_then_it_is_ref
         prepare_folder(run, network, {**record, "data_sha256": "b", "started_from": {"sha256": "c"}})
     network.write_text("nc: 7\n")
     with pytest.raises(SystemExit, match="another network"):
-        prepare_folder(run, network, {**record, "data_sha256": "b"})
+        prepare_folder(run, network, {**record, "data_sha256": "c"}, "not to be recorded")
+    assert json.loads((run / "config.json").read_text()) == history
+
+
+def test_given_another_plan_and_the_reason_when_resumed_then_each_plan_before_stays_in_the_record(
+    tmp_path: Path,
+) -> None:
+    network, run = tmp_path / "street.yaml", tmp_path / "run"
+    network.write_text("nc: 6\n")
+    record: dict[str, Any] = {"config": {"stages": [1.0]}, "data_sha256": "a", "versions": {}}
+    prepare_folder(run, network, record, plan_changed="nothing to change yet")
+    assert json.loads((run / "config.json").read_text()) == record
+    (run / "log.jsonl").write_text('{"images": 64, "trained_s": 9}\n{"images": 640, "trained_s": 90, "loss": 2.5}\n')
+    second = {**record, "config": {"stages": [0.5, 1.0]}}
+    with pytest.raises(SystemExit, match=r"another 'config'.*--plan-changed"):
+        prepare_folder(run, network, second, data_changed="a reason for other data is none for another plan")
+    prepare_folder(run, network, second, plan_changed="larger pictures at the end")
+    prepare_folder(run, network, second, plan_changed="the same line again")
+    was = {"config": {"stages": [1.0]}, "until": {"images": 640, "trained_s": 90}, "why": "larger pictures at the end"}
+    assert json.loads((run / "config.json").read_text()) == {**second, "earlier_plans": [was]}
+    third = {**record, "config": {"stages": [0.9, 1.0]}, "data_sha256": "b"}
+    prepare_folder(run, network, third, "labels were wrong", "and fewer large ones")
+    history = json.loads((run / "config.json").read_text())
+    assert [plan["config"] for plan in history["earlier_plans"]] == [record["config"], second["config"]]
+    assert history["earlier_plans"][0] == was
+    assert history["earlier_data"][0]["why"] == "labels were wrong"
+    assert (history["config"], history["data_sha256"]) == (third["config"], "b")
 
 
 @pytest.mark.parametrize("keys", [{"kentongan"}, {"names", "imgsz", "stride", "task"}])
