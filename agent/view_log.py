@@ -53,6 +53,8 @@ class ViewLog:
 
 
 def _ending(details: Mapping[str, Detail]) -> str:
+    if "why" in details:  # nobody looks whether it is well
+        return f"its view is {details['why']}"
     settled = details.get("settled")
     if settled == "accepted":
         return "its view is accepted as it is; counting goes on"

@@ -57,6 +57,13 @@ def test_given_a_view_that_is_accepted_then_the_log_says_that_counting_goes_on(
     assert said(caplog) == ["camera gate: its view is accepted as it is; counting goes on"]
 
 
+def test_given_a_view_that_is_no_longer_watched_then_the_log_does_not_call_it_well(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ViewLog().tell("gate", [tampered("end", why="no longer watched", lasted_s=9.0)])
+    assert said(caplog) == ["camera gate: its view is no longer watched"]
+
+
 def test_given_records_of_a_running_camera_then_the_loop_logs_what_they_say_of_its_view(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
