@@ -42,10 +42,6 @@ STEADY_BANDS: Final = 2.0
 """… to within so many bands."""
 GOES_ON_S: Final = 0.6
 """Something in steady motion that vanished so shortly before a line went over it: it was hidden, not gone."""
-BORN_FRAMES: Final = 3.5
-"""Something in steady motion that appeared so few frames after a line came over it: it took that long to be tracked."""
-BORN_BANDS: Final = 4.0
-"""It must have moved on by so many bands meanwhile: something that stands and trembles did not come from anywhere."""
 SAME_S: Final = 0.7
 """Two crossings in one direction, so near in time and within a box of each other, may be one under two numbers …"""
 TOGETHER_S: Final = 0.5
@@ -79,12 +75,11 @@ class Crossing:
 class _Motion:
     """A track's straight motion with respect to every line: places across in pixels, along in shares of the line.
 
-    ``first`` and ``last`` are seen, ``speed``, ``along`` (at the last sighting) and ``along_speed`` fitted; ``box``
-    is the size of its box in pixels.
+    ``last_s`` and ``last`` are of the last sighting, ``speed``, ``along`` (then) and ``along_speed`` fitted; ``box`` is
+    the size of its box in pixels.
     """
 
-    times: Array
-    first: Array
+    last_s: float
     last: Array
     speed: Array
     along: Array
@@ -122,8 +117,6 @@ class CrossingWatch:
             step=(0.0, np.float64, (count,)),  # pixels per second of the last step
             went=(0, np.int8, (count,)),  # the way of its last crossing
             inherited=(False, np.bool_, ()),  # another track goes on for it
-            heir=(False, np.bool_, ()),  # it goes on for another
-            sightings=(0, np.int16, ()),
             first_s=(np.nan, np.float64, ()),  # of its first detection
             seen_s=(np.nan, np.float64, ()),
         )
@@ -152,13 +145,11 @@ class CrossingWatch:
         columns["across"][slots] = across
         columns["along"][slots] = along
         columns["seen_s"][slots] = sight.at.mono_s
-        new = slots[columns["sightings"][slots] == 0]
-        columns["first_s"][new] = sight.at.mono_s
+        columns["first_s"][slots[np.isnan(columns["first_s"][slots])]] = sight.at.mono_s
         columns["inherited"][slots] = False
         columns["seen"][slots] = np.minimum(columns["seen"][slots] + (side == home), SIGHTINGS)
-        columns["sightings"][slots] = np.minimum(columns["sightings"][slots] + 1, STEADY_SIGHTINGS + 1)
         made = [] if crossed is None else self._crossings(slots[near], crossed)
-        return ended + made + self._begin(sight, slots)
+        return ended + made
 
     def toward(self, sight: Sight) -> NDArray[np.int8]:
         """Which way each track of a sight just seen crosses each line: +1, -1, or 0 when unknown; shape (n, m)."""
@@ -184,39 +175,17 @@ class CrossingWatch:
         self._lately.extend(found)
         return found
 
-    def _begin(self, sight: Sight, slots: Ints) -> list[Crossing]:
-        """Those who appeared right behind a line in steady motion, and go on for nobody, came over it."""
-        columns = self._columns
-        new = slots[(columns["sightings"][slots] == STEADY_SIGHTINGS) & ~columns["heir"][slots]]
-        found = []
-        for slot in new.tolist():
-            motion = self._motion(slot, sight)
-            home = np.sign(motion.first)
-            ago_s = np.where(motion.steady, motion.first / np.where(motion.steady, motion.speed, 1.0), np.inf)
-            came = (
-                motion.steady
-                & (columns["home"][slot] == home)
-                & (motion.speed * home > 0)
-                & (ago_s <= BORN_FRAMES * sight.gap_s)
-            )
-            came &= (motion.last - motion.first) * home >= BORN_BANDS * max(LEAST_BAND_PX, BAND * motion.box)
-            for line in (came & (columns["went"][slot] == 0)).nonzero()[0].tolist():
-                at_s = float(motion.times[0] - ago_s[line])
-                found.extend(self._once(line, int(home[line]), slot, at_s, motion))
-        self._lately.extend(found)
-        return found
-
     def _vanished(self, slot: int, sight: Sight) -> list[Crossing]:
         columns, motion = self._columns, self._motion(slot, sight)
         home = columns["home"][slot]
         going = motion.steady & (motion.speed * -home > 0) & (columns["depth"][slot] >= 1)
         left_s = np.where(going, -motion.last / np.where(going, motion.speed, 1.0), np.inf)
-        hidden = sight.at.mono_s - motion.times[-1] > GOES_ON_S  # else it is still there: only the agent stops
+        hidden = sight.at.mono_s - motion.last_s > GOES_ON_S  # else it is still there: only the agent stops
         found = []
         for line in (left_s <= (GOES_ON_S if hidden else 0.0)).nonzero()[0].tolist():
             if left_s[line] > 0 and cut_by_edge(sight.roster.last_box(np.array([slot]))[0], sight.size):
                 continue  # it left the picture before the line
-            found.extend(self._once(line, -int(home[line]), slot, float(motion.times[-1] + left_s[line]), motion))
+            found.extend(self._once(line, -int(home[line]), slot, float(motion.last_s + left_s[line]), motion))
         return found
 
     def _motion(self, slot: int, sight: Sight) -> _Motion:
@@ -224,24 +193,25 @@ class CrossingWatch:
         times, feet = sight.roster.recent(np.array([slot]))
         order = np.argsort(times[0])[: int(np.isfinite(times[0]).sum())]
         times, feet = times[0][order], feet[0][order]
-        lately = times >= times[-1] - STEADY_S
+        last_s = float(times[-1])
+        lately = times >= last_s - STEADY_S
         times, feet = times[lately], feet[lately]
         across, along = self._project(feet)
         nothing = np.zeros(len(self._size))
         box = float(sight.roster.last_size(np.array([slot]))[0])
         if len(times) < STEADY_SIGHTINGS:
-            return _Motion(times, across[0], across[-1], nothing, along[-1], nothing, nothing > 0, box)
-        past_s = times - times[-1]
+            return _Motion(last_s, across[-1], nothing, along[-1], nothing, nothing > 0, box)
+        past_s = times - last_s
         design = np.stack([np.ones(len(past_s) - 1), past_s[:-1]], axis=1)
         fit = np.linalg.lstsq(design, np.concatenate([across[:-1], along[:-1]], axis=1), rcond=None)[0]
         count = len(self._size)
         speed, band = fit[1, :count], max(LEAST_BAND_PX, BAND * box)
         steady = (np.abs(across[-1] - fit[0, :count]) <= STEADY_BANDS * band) & (np.abs(speed) > band / GOES_ON_S)
-        return _Motion(times, across[0], across[-1], speed, fit[0, count:], fit[1, count:], steady, box)
+        return _Motion(last_s, across[-1], speed, fit[0, count:], fit[1, count:], steady, box)
 
     def _once(self, line: int, toward: int, slot: int, at_s: float, motion: _Motion) -> list[Crossing]:
         """A crossing inferred from motion, unless it lies beside the line or was counted under another number."""
-        along = float(motion.along[line] + motion.along_speed[line] * (at_s - motion.times[-1]))
+        along = float(motion.along[line] + motion.along_speed[line] * (at_s - motion.last_s))
         if not 0 <= along <= 1:
             return []
         reach = motion.box / self._size[line]
@@ -282,7 +252,6 @@ class CrossingWatch:
         columns["anchor"][slots] = boxes[:, np.newaxis]
         columns["across"][slots], columns["along"][slots] = across, along
         columns["first_s"][slots] = columns["seen_s"][slots] = sight.first_s[rows]
-        columns["sightings"][slots] = 1
 
     def _hand_over(self, sight: Sight) -> None:
         """Let a new track that appears beyond a line go on for the lost one that was about to cross it."""
@@ -294,10 +263,8 @@ class CrossingWatch:
             slow = np.abs(speed) / self._size <= CREEP * sight.scale[row]  # it waits: what trembles heads nowhere
             heading = (speed * -home > 0) | slow
             columns["inherited"][slot] = True
-            columns["heir"][sight.slots[row]] = True
             if np.any((home != 0) & (np.sign(across[0]) != home) & heading):
                 columns.move(np.array([slot]), sight.slots[row : row + 1])
-                columns["heir"][sight.slots[row]] = True
 
     def _crossings(self, slots: Ints, crossed: Mask) -> list[Crossing]:
         columns = self._columns

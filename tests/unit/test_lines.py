@@ -187,26 +187,20 @@ def test_given_it_leaves_the_picture_before_the_line_then_nothing() -> None:
     assert volumes(run(scene(beside), frames + [[]] * 50)) == (0, 0)
 
 
-def test_given_it_is_first_seen_on_the_line_or_right_behind_it_in_steady_motion_then_one() -> None:
+def test_given_it_is_first_seen_right_before_the_line_and_drives_on_then_one() -> None:
     assert volumes(run(scene(), path(1, straight((300, 238), (300, 400), 20)))) == (1, 0)
-    assert volumes(run(scene(), path(1, straight((300, 250), (300, 400), 20)))) == (1, 0)
 
 
-def test_given_it_is_first_seen_well_behind_the_line_or_beside_it_then_nothing() -> None:
-    assert volumes(run(scene(), path(1, straight((300, 290), (300, 400), 20)))) == (0, 0)
-    assert volumes(run(scene(), path(1, straight((60, 250), (60, 400), 20)))) == (0, 0)
-
-
-def test_given_it_is_first_seen_right_behind_the_line_and_creeps_or_trembles_then_nothing() -> None:
-    assert volumes(run(scene(), path(1, straight((300, 243), (300, 260), 30)))) == (0, 0)
+def test_given_it_is_first_seen_behind_the_line_however_near_then_nothing() -> None:
+    assert volumes(run(scene(), path(1, straight((300, 250), (300, 400), 20)))) == (0, 0)
 
 
 def test_given_it_is_first_seen_behind_the_line_and_moves_towards_it_then_only_the_way_over_counts() -> None:
     assert volumes(run(scene(), path(1, straight((300, 260), (300, 120), 20)))) == (0, 1)
 
 
-def test_given_its_number_changes_right_behind_the_line_and_nobody_notices_then_still_one() -> None:
-    first, second = straight((300, 100), (300, 270), 18), straight((322, 275), (322, 400), 13)
+def test_given_its_number_changes_right_before_the_line_and_nobody_notices_then_still_one() -> None:
+    first, second = straight((300, 100), (300, 230), 14), straight((318, 232), (318, 400), 17)
     frames = path(1, first) + path(2, second, width=90, height=70)
     assert volumes(run(scene(), frames + [[]] * 40)) == (1, 0)
 
