@@ -93,7 +93,8 @@ class Sight:
         velocities: float64, shape (n, 2): of the box's centre, pixels per second.
         observed: bool, shape (n,): False while a track coasts.
         fresh: bool, shape (n,): first sighting.
-        first_boxes: float64, shape (n, 4): where each was detected first; its box where the tracker did not say.
+        first_boxes: float64, shape (n, 4): where each was detected first; its box where the tracker did not say, and in
+            the first sight of all.
         first_s: float64, shape (n,): when that was, monotonic seconds.
         gone: int64, shape (k,): slots that are given up; their columns still hold the last state in this sight.
         heirs: Pairs (row, slot): the fresh track in that row likely goes on for the lost track of that slot.
@@ -159,6 +160,8 @@ class Roster:
         for row in fresh.nonzero()[0].tolist():
             self._assign(ids[row])
         slots = np.array([self._slot_of[i] for i in ids], np.int64)
+        # Tracks that go on while all rules begin anew were told to the rules before, which counted what they crossed.
+        first, first_s = (None, None) if self._last is None else (tracks.first_boxes, tracks.first_s)
         scale = np.sqrt(np.maximum((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]), 1.0))
         sight = Sight(
             at=at,
@@ -173,8 +176,8 @@ class Roster:
             velocities=tracks.velocities.astype(np.float64),
             observed=tracks.observed | fresh,
             fresh=fresh,
-            first_boxes=boxes if tracks.first_boxes is None else tracks.first_boxes.astype(np.float64),
-            first_s=np.full(len(ids), at.mono_s) if tracks.first_s is None else tracks.first_s,
+            first_boxes=boxes if first is None else first.astype(np.float64),
+            first_s=np.full(len(ids), at.mono_s) if first_s is None else first_s,
             gone=gone,
             heirs=self._heirs(fresh.nonzero()[0], slots[tracks.observed], feet, scale, at.mono_s, size),
             capacity=self._capacity,

@@ -214,7 +214,7 @@ def test_given_two_go_side_by_side_and_one_is_hidden_from_right_before_the_line_
 def first_seen(foot: tuple[float, float], feet: list[tuple[float, float]]) -> tuple[int, int]:
     """What is counted of a track that was detected first at one place, 0.2 s before it was confirmed at the next."""
     watcher, at = scene(), instant(0)
-    records: list[Record] = []
+    records = watcher.update(Tracks.empty(), at, SIZE)
     for seen, at in film(path(1, feet, velocity=(0.0, 100.0)), from_s=0.2):
         left, bottom = foot[0] - 20, foot[1]
         first = np.repeat(np.array([[left, bottom - 30, left + 40, bottom]], np.float32), len(seen), axis=0)
@@ -226,6 +226,25 @@ def first_seen(foot: tuple[float, float], feet: list[tuple[float, float]]) -> tu
 def test_given_it_was_detected_first_before_the_line_and_confirmed_behind_it_then_one() -> None:
     assert first_seen((300.0, 225.0), straight((300, 249), (300, 340), 20)) == (1, 0)
     assert first_seen((300.0, 245.0), straight((300, 259), (300, 340), 20)) == (0, 0)
+
+
+def drawn_anew(feet: list[tuple[float, float]], after: int) -> tuple[int, int]:
+    """What is counted of one track when its scene gives way to the next after some of its frames."""
+    watcher, records = scene(), []
+    for number, (seen, at) in enumerate(film(path(1, feet))):
+        if number == after:
+            records += watcher.stop(at)
+            watcher = Scene(watcher._camera, device="box", model=None, state=watcher.snapshot())
+        left, bottom = feet[0][0] - 20, feet[0][1]
+        first = np.repeat(np.array([[left, bottom - 30, left + 40, bottom]], np.float32), len(seen), axis=0)
+        begun = replace(seen, first_boxes=first, first_s=np.full(len(seen), instant(0).mono_s))
+        records += watcher.update(begun, at, SIZE)
+    return volumes(records + watcher.stop(at))
+
+
+@pytest.mark.parametrize("after", [5, 13, 15, 16, 17, 22])  # its foot is on the line between frames 13 and 14
+def test_given_lines_are_drawn_anew_while_it_drives_over_one_then_it_is_counted_once(after: int) -> None:
+    assert drawn_anew(straight((300, 100), (300, 400), 30), after) == (1, 0)
 
 
 def a_rider_behind_a_bus(
