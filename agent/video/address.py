@@ -1,7 +1,8 @@
 """Where a camera's video comes from, as the configuration writes it, taken apart once.
 
 Promises that a user name and password are cut out of the address before anything else sees it, and that what it
-shows of itself (``shown``, ``repr``) can be logged. Never opens anything: that is :mod:`agent.video.capture`.
+shows of itself (``shown``, ``repr``) can be logged. Never opens anything (that is :mod:`agent.video.capture`), and asks
+the disk no more than whether a path under /dev is a plain file.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -117,7 +119,7 @@ def parse_address(text: str | int, *, user: str | None = None, password: str | N
     for prefix, kind in PIPELINE_PREFIXES.items():
         if stripped.startswith(prefix) and not stripped.startswith(prefix + "//"):
             return Address(kind, stripped.removeprefix(prefix).strip(), user, password)
-    if stripped.startswith("/dev/"):
+    if stripped.startswith("/dev/") and not _is_file_under_dev(stripped):
         return Address(Kind.DEVICE, stripped)
     scheme, separator, rest = stripped.partition("://")
     if not separator:
@@ -125,6 +127,11 @@ def parse_address(text: str | int, *, user: str | None = None, password: str | N
     if scheme.lower() == "file":
         return _file(unquote(rest))
     return _network(scheme.lower(), rest, user, password)
+
+
+def _is_file_under_dev(path: str) -> bool:
+    """Whether a path under /dev is none of a camera: in the folder that lies in memory, or a plain file anywhere."""
+    return path.startswith("/dev/shm/") or Path(path).is_file()  # noqa: S108 - asked about, not written to
 
 
 def redact(text: str) -> str:

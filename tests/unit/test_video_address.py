@@ -20,6 +20,8 @@ from agent.video.probe import probe
         ("0", Kind.DEVICE, "/dev/video0"),
         (2, Kind.DEVICE, "/dev/video2"),
         ("/dev/v4l/by-id/usb", Kind.DEVICE, "/dev/v4l/by-id/usb"),
+        ("/dev/null", Kind.DEVICE, "/dev/null"),
+        ("/dev/shm/street.mp4", Kind.FILE, "/dev/shm/street.mp4"),
         ("gst: videotestsrc ! appsink", Kind.GSTREAMER, "videotestsrc ! appsink"),
         ("ffmpeg: -f lavfi -i testsrc2", Kind.FFMPEG, "-f lavfi -i testsrc2"),
     ],
