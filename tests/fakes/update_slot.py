@@ -82,11 +82,11 @@ class SlotWorld:
         else:
             self.updater.consider()
 
-    def go(self) -> None:
-        """A whole update, from the check to the end of the watch."""
+    def go(self, look_s: float = 1.0, watch_s: float = 5.0) -> None:
+        """A whole update, from the check to the end of the watch, with a look so often at first and under watch."""
         self.check()
-        self.pass_time(60)
-        self.pass_time(700, 5)
+        self.pass_time(60, look_s)
+        self.pass_time(700, watch_s)
 
     @property
     def running(self) -> str:
