@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,40 +17,52 @@ from pydantic import ValidationError
 from agent.config.document import Document, parse, read_text
 from agent.config.explain import explain
 from agent.config.fault import Fault, FaultyConfigError
-from agent.config.references import disagreements
+from agent.config.references import disagreements, empty_sections
 from agent.config.schema import Config
 
 _MOST_FINDINGS: Final = 1000
 _EMPTY: Final = "copy an example such as configs/one-camera.yaml and change it"
 
 
-def load_config(path: Path | str) -> Config:
+def load_config(path: Path | str, *, on_empty: Callable[[Fault], object] | None = None) -> Config:
     """Read and validate a configuration file.
 
     Relative file names inside it are taken from the file's own folder.
+
+    Args:
+        path: The file.
+        on_empty: As for :func:`parse_config`.
 
     Raises:
         FaultyConfigError: A :class:`~agent.errors.ConfigError` that lists all faults.
     """
     file = Path(path)
-    return parse_config(read_text(file), str(file), folder=file.absolute().parent)
+    return parse_config(read_text(file), str(file), folder=file.absolute().parent, on_empty=on_empty)
 
 
-def parse_config(text: str, file: str, *, folder: Path | None = None) -> Config:
+def parse_config(
+    text: str, file: str, *, folder: Path | None = None, on_empty: Callable[[Fault], object] | None = None
+) -> Config:
     """Validate a configuration given as text.
 
     Args:
         text: The YAML.
         file: How faults call it.
         folder: Where relative file names begin; ``None`` leaves them as they are written.
+        on_empty: Told of each section with nothing below its key, which then counts as not written; ``None`` refuses
+            those. A box that ran with one must start again: nobody is there to correct it.
 
     Raises:
         FaultyConfigError: A :class:`~agent.errors.ConfigError` that lists all faults.
     """
     document = parse(text, file)
     config, faults = _validate(document, folder)
-    if config is None or faults:
-        raise FaultyConfigError(file, faults)
+    empty = list(empty_sections(document))
+    if config is None or faults or (empty and on_empty is None):
+        raise FaultyConfigError(file, [*faults, *empty])
+    if on_empty is not None:
+        for fault in empty:
+            on_empty(fault)
     return config
 
 

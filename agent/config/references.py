@@ -29,11 +29,10 @@ def disagreements(document: Document) -> list[Fault]:
         *_models(document),
         *_passwords(document),
         *_certificates(document),
-        *_empty_sections(document),
     ]
 
 
-def _empty_sections(document: Document) -> Iterator[Fault]:
+def empty_sections(document: Document) -> Iterator[Fault]:
     """Sections whose keys stand there with nothing below: off by the schema, though the contrary is surely meant."""
     for path, mark in document.marks.items():
         if path and document.at(path) is None and may_be_left_out(path):

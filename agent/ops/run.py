@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT."""
     logging.getLogger().setLevel(min(logging.INFO, logging.getLogger().level))
-    config = load_config(args.config)
+    config = load_config(args.config, on_empty=lambda fault: LOG.warning("%s", fault.text(str(args.config))))
     secrets = load_secrets(config)
     hide_in_logs(config, secrets)
     for lax in laxities(config, args.config):

@@ -19,7 +19,7 @@ from agent.config.schema import Config
 from agent.errors import ConfigError, KentonganError
 from agent.update.durable import Disk
 from agent.update.offer import Box, ConfigurationOffer, read_custom, why_not_this_box
-from agent.update.patch import apply_patch, parse_patch
+from agent.update.patch import apply_patch, parse_patch, pass_over
 from agent.update.refusal import Kind, UpdateError
 from agent.update.repository import Repository, Signed
 from agent.update.slot import Candidate, Held, Slot
@@ -249,10 +249,11 @@ class ConfigurationUpdater(Stepper):
         Raises:
             ConfigError: Not even the installer's is right.
         """
-        installers = parse_config(self._base, str(self._installed), folder=self._installed.absolute().parent)
+        folder = self._installed.absolute().parent
+        installers = parse_config(self._base, str(self._installed), folder=folder, on_empty=pass_over)
         while (held := self._slot.in_charge) is not None:
             try:
-                config = self._read(held)
+                config = self._read(held, is_new=False)
                 self._host.judge(config)
             except UpdateError as error:
                 self._go_back(error.kind, str(error))
@@ -268,9 +269,9 @@ class ConfigurationUpdater(Stepper):
         with self._noting_the_disk():
             self._file.save(self._slot)
 
-    def _read(self, held: Held) -> Config:
+    def _read(self, held: Held, *, is_new: bool = True) -> Config:
         """A signed configuration, laid over the installer's as the agent started with it."""
-        patch = parse_patch(self._store.read(held.sha256), held.name)
+        patch = parse_patch(self._store.read(held.sha256), held.name, is_new=is_new)
         return apply_patch(self._base, patch, self._installed)
 
     def _held(self) -> Held:

@@ -18,6 +18,7 @@ from agent.config.document import Document, parse
 from agent.config.explain import explain
 from agent.config.fault import Fault, FaultyConfigError, Path, shown_key
 from agent.config.load import parse_config
+from agent.config.references import empty_sections
 from agent.config.schema import Config, Ground, Line, Name, Zone
 from agent.update.refusal import UpdateError
 
@@ -55,8 +56,17 @@ class Patch(BaseModel):
     cameras: Annotated[dict[Name, CameraPatch], Field(min_length=1, max_length=64)]
 
 
-def parse_patch(data: bytes, where: str) -> dict[str, dict[str, Any]]:
+def pass_over(_fault: Fault) -> None:
+    """An empty section of the installer's file: the start of the agent told it."""
+
+
+def parse_patch(data: bytes, where: str, *, is_new: bool = True) -> dict[str, dict[str, Any]]:
     """The cameras of a signed configuration as plain values, checked.
+
+    Args:
+        data: The bytes of the file.
+        where: How faults call it.
+        is_new: Whether nothing of it may be empty; one that is in charge stays so after an update of the agent.
 
     Raises:
         UpdateError: It says something else, or more than it may (``bad_configuration``).
@@ -69,7 +79,8 @@ def parse_patch(data: bytes, where: str) -> dict[str, dict[str, Any]]:
         ) from error
     except FaultyConfigError as error:
         raise UpdateError("bad_configuration", error.faults[0].text(where)) from error
-    if faults := document.faults or _of_its_form(document) or _of_its_values(document):
+    faults = document.faults or _of_its_form(document) or _of_its_values(document)
+    if faults := faults or (_of_what_is_empty(document) if is_new else []):
         raise UpdateError("bad_configuration", min(faults).text(where))
     cameras: dict[str, dict[str, Any]] = document.value["cameras"]
     return cameras
@@ -118,6 +129,21 @@ def _of_its_values(document: Document) -> list[Fault]:
     return explain(moved, _as_installed(document, numbers))
 
 
+def _of_what_is_empty(document: Document) -> list[Fault]:
+    """Keys with nothing below: only ground is taken away so, what else is meant can't be told."""
+    found = []
+    for name, parts in document.value["cameras"].items():
+        for part in [part for part, value in parts.items() if value is None and part != "ground"]:
+            path: Path = ("cameras", name, part)
+            wrong = f"cameras: {part} of {shown_key(name)} is empty"
+            found.append(
+                Fault(document.mark(path), path, wrong, "delete it to keep what the box has; write [] for none")
+            )
+    numbers = {name: number for number, name in enumerate(document.value["cameras"])}
+    sections = empty_sections(_as_installed(document, numbers))
+    return found + [fault for fault in sections if fault.path[2:] != ("ground",)]
+
+
 def _as_installed(document: Document, numbers: Mapping[str, int]) -> Document:
     """The same with its cameras as the list that an installer writes."""
     cameras = [{"name": name, **parts} for name, parts in document.value["cameras"].items()]
@@ -156,7 +182,7 @@ def apply_patch(base: str, patch: dict[str, dict[str, Any]], file: FilePath) -> 
         for gone in [part for part, value in parts.items() if value is None]:  # signed away
             del cameras[name][gone]
     try:
-        return parse_config(yaml.safe_dump(plain, sort_keys=False), str(file), folder=file.parent)
+        return parse_config(yaml.safe_dump(plain, sort_keys=False), str(file), folder=file.parent, on_empty=pass_over)
     except FaultyConfigError as error:
         fault = error.faults[0]  # its line is that of the merged text, which nobody has
         told = f"the signed configuration does not fit this box: {fault.wrong} \N{EN DASH} {fault.hint}"

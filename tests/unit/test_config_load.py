@@ -320,5 +320,16 @@ def test_given_a_section_with_nothing_below_it_then_it_is_not_silently_off(text:
     assert told in the_fault_of(GOOD + text).replace("\N{EN DASH}", "-")
 
 
+def test_given_an_empty_section_when_a_box_starts_then_it_is_told_and_does_not_keep_the_box_from_starting() -> None:
+    told: list[str] = []
+    config = parse_config(GOOD + "update:\n", "box.yaml", on_empty=lambda fault: told.append(fault.text("box.yaml")))
+    assert config.update is None
+    (said,) = told
+    assert "box.yaml:8: update is empty" in said
+    with pytest.raises(ConfigError, match="update is empty"):
+        parse_config(GOOD + "update:\nnonsense: 1\n", "box.yaml", on_empty=told.append)
+    assert told == [said]
+
+
 def test_given_a_setting_that_may_be_left_empty_then_it_still_may() -> None:
     assert parse_config(GOOD + "    place:\n", "box.yaml").cameras[0].place is None

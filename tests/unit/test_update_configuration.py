@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,24 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
+
+
+def test_empty_sections_that_an_older_agent_let_pass_keep_neither_the_box_nor_its_signed_lines_from_starting(
+    world: World,
+) -> None:
+    world.offer()
+    world.go()
+    older = b"cameras: {gate: {lines: [{name: new, points: [[0.2, 0.6], [0.8, 0.6]]}], zones: [%s]}}"
+    zone = b"{name: z, polygon: [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]], rules: {crowd: }}"
+    in_charge = world.updater._slot.in_charge
+    assert in_charge is not None
+    data = older % zone
+    held = replace(in_charge, sha256=hashlib.sha256(data).hexdigest())
+    world.updater._store.path(held.sha256).write_bytes(data)
+    world.updater._file.save(replace(world.updater._slot, in_charge=held))
+    world.file.write_text(INSTALLED + "evidence:\nupdate:\n")
+    world.boot()
+    assert (world.line, world.told) == ("new", ("committed", None))
 
 
 def test_signed_lines_are_applied_and_stay_after_a_restart(world: World) -> None:

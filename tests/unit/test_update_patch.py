@@ -49,6 +49,18 @@ def test_given_the_example_of_the_help_then_it_is_one() -> None:
         ),
         ("cameras: {gate: {detect_fps: '8'}}", 'cameras[gate].detect_fps can\'t be "8" - write a number above 0'),
         ("cameras: {gate: {zones: [{name: no}]}}", "gate.yaml:1: cameras[gate].zones[no].polygon is missing"),
+        (
+            "cameras:\n  gate:\n    lines:",
+            'gate.yaml:3: cameras: lines of "gate" is empty - delete it to keep what the',
+        ),
+        (
+            "cameras:\n  gate:\n    detect_fps:",
+            'gate.yaml:3: cameras: detect_fps of "gate" is empty - delete it to keep',
+        ),
+        (
+            "cameras: {gate: {zones: [{name: z, polygon: [[0, 0], [1, 0], [1, 1]], rules: {crowd: }}]}}",
+            "gate.yaml:1: cameras[gate].zones[z].rules.crowd is empty, so it would count as not written - delete the",
+        ),
         ("cameras: {gate: {lines: &a []}}", "gate.yaml:1: an anchor (&) is not used here"),
         ("cameras: [", "gate.yaml:1: this is not YAML"),
     ],
