@@ -40,19 +40,20 @@ class HearingAlone:
 
     def hear(self, devices: Iterable[str]) -> None:
         """Hear these from now on, and no longer those whose time is over."""
-        now_s = self._now_s()
+        # Of this connection: paho's thread puts an empty one in its place when the connection is new, and what is noted
+        # here of the old one must not pass for heard on the new.
+        now_s, until = self._now_s(), self._until_s
         for device in devices:
-            if device not in self._until_s:
+            if device not in until:
                 self._broker.subscribe([(topic, 1) for topic in topics_of(device)])
-            self._until_s[device] = now_s + self._keep_s
-        # A copy: paho's thread forgets them all when the connection is new.
-        for device in [device for device, until_s in list(self._until_s.items()) if until_s < now_s]:
-            self._until_s.pop(device, None)
+            until[device] = now_s + self._keep_s
+        for device in [device for device, until_s in until.items() if until_s < now_s]:
+            del until[device]
             self._broker.unsubscribe(topics_of(device))
 
     def forget(self, known: Iterable[str]) -> None:
         """Begin anew on a new connection: its session may still hold what an earlier life of this receiver heard."""
-        self._until_s.clear()
+        self._until_s = {}
         for device in known:
             self._broker.unsubscribe(topics_of(device))
 

@@ -23,6 +23,21 @@ class ListedBroker:
         self.heard -= set(topic)
 
 
+class ReconnectingBroker(ListedBroker):
+    """A connection that breaks, and is new again, while it is being subscribed to for the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alone: HearingAlone | None = None
+
+    def subscribe(self, topic: list[tuple[str, int]], /) -> None:
+        super().subscribe(topic)
+        if self.alone is not None:
+            alone, self.alone = self.alone, None
+            self.heard = set()
+            alone.forget([])
+
+
 class Hours:
     """Seconds that a test winds."""
 
@@ -80,3 +95,11 @@ def test_given_a_new_connection_then_what_an_earlier_life_heard_is_dropped_and_c
     clock.now_s += KEEP_S + 1
     alone.hear(set())
     assert broker.heard == set()
+
+
+def test_given_a_connection_that_is_new_while_a_box_is_being_named_then_it_is_heard_on_the_new_one() -> None:
+    broker = ReconnectingBroker()
+    alone = broker.alone = HearingAlone(broker, KEEP_S, Hours())
+    alone.hear({"box-1"})
+    alone.hear({"box-1"})
+    assert broker.heard == set(topics_of("box-1"))
