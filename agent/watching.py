@@ -380,7 +380,6 @@ class WatchLoop(threading.Thread):
         """Hand records on with the state that belongs to them; state alone only when it has changed."""
         if not records and not save:
             return
-        self._views.tell(lane.name, records)
         if lane.witness is not None:
             lane.witness.hear(records)
         states = lane.pipeline.states()
@@ -389,6 +388,7 @@ class WatchLoop(threading.Thread):
             lane.saved = states
             with self._times.measure("outbox"):
                 self._sink.put(records, changed)
+        self._views.tell(lane.name, records)
 
     def _finish(self) -> None:
         self.changes.end()
