@@ -206,9 +206,9 @@ def require_writable(path: Path) -> None:
     Raises:
         OutputError: Its folder does not exist, or it may not be written.
     """
-    is_new = not path.exists()
+    is_new = not path.exists() and not path.is_symlink()
     if not is_new and not path.is_file() and not path.is_dir():
-        return  # a pipe, or a device: opened and closed it would be at its end for who reads it
+        return  # a pipe or device, opened and closed, would be at its end for who reads it; a link may lead to no file
     try:
         with path.open("ab"):
             pass

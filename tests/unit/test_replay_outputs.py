@@ -43,3 +43,9 @@ def test_given_a_pipe_then_it_is_left_to_who_reads_it(tmp_path: Path) -> None:
     require_writable(tmp_path / "pipe")
     with pytest.raises(OutputError, match="Is a directory"):
         require_writable(tmp_path)
+
+
+def test_given_a_link_to_a_file_that_is_not_there_yet_then_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "later.jsonl")
+    require_writable(tmp_path / "link.jsonl")
+    assert [path.name for path in tmp_path.iterdir()] == ["link.jsonl"]
