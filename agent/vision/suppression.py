@@ -26,8 +26,10 @@ _PARTS_APART: Final = 0.5  # the parts share at most this much of the smaller on
 _PARTS_FILL: Final = 0.6  # and cover at least this much of the box together
 _PARTS_SPAN: Final = 0.7  # intersection over union of the box with the smallest box around both parts, at least
 
-# Which classes can be two readings of one object: people, two wheels, four wheels; by value of RoadUser.
+# By value of RoadUser: people, two wheels, four wheels …
 _KIND: Final = np.array([0, 1, 1, 2, 2, 2, 2])
+# … and which classes can be two readings of one object: who walks is easily taken for somebody who rides.
+_READING: Final = np.array([0, 0, 0, 2, 2, 2, 2])
 
 
 def strongest(found: Detections, limit: int) -> Detections:
@@ -58,12 +60,12 @@ def drop_twins(found: Detections, iou: float) -> Detections:
 
     Args:
         found: Detections in falling order of score.
-        iou: Overlap from which two boxes of related classes (four wheels, or two) are one object.
+        iou: Overlap from which two boxes of related classes (four wheels; two, or a person) are one object.
     """
     if len(found) < 2:
         return found
-    kind = _KIND[found.classes]
-    twins = np.triu((pairwise_iou(found.boxes, found.boxes) >= iou) & (kind[:, None] == kind), k=1)
+    reading = _READING[found.classes]
+    twins = np.triu((pairwise_iou(found.boxes, found.boxes) >= iou) & (reading[:, None] == reading), k=1)
     twins &= found.classes[:, None] != found.classes
     if not twins.any():
         return found

@@ -77,6 +77,18 @@ def test_given_a_bicycle_and_a_motorcycle_in_one_place_when_twins_are_dropped_th
     assert len(drop_twins(seen((0, 0, 10, 10, 0.9, BICYCLE), (0, 0, 10, 10, 0.5, MOTORCYCLE)), 0.7)) == 1
 
 
+def test_given_one_who_walks_read_as_rider_too_when_twins_are_dropped_then_the_surer_reading_stays() -> None:
+    found = drop_twins(seen((0, 0, 10, 25, 0.6, PERSON), (0, 0, 11, 26, 0.5, MOTORCYCLE)), 0.7)
+
+    assert found.classes.tolist() == [PERSON]
+
+
+def test_given_somebody_who_walks_behind_a_motorcycle_when_twins_are_dropped_then_both_stay() -> None:
+    pair = seen((0, 0, 14, 30, 0.8, MOTORCYCLE), (2, 0, 12, 18, 0.6, PERSON))
+
+    assert drop_twins(pair, 0.7) is pair
+
+
 def test_given_a_chain_of_twins_when_dropped_then_the_one_whose_rival_fell_stays() -> None:
     chain = seen((0, 0, 10, 10, 0.9, TRUCK), (1, 0, 11, 10, 0.8, CAR), (2.6, 0, 12.6, 10, 0.7, TRUCK))
 
