@@ -19,7 +19,7 @@ from typing import Final
 from agent.errors import ModelError, OutputError
 from agent.ops.rendered import render_clip
 
-DEFAULT_MODEL: Final = "street-baseline.onnx"
+DEFAULT_MODEL: Final = "street.onnx"
 AGGRESSION_MODEL: Final = "aggression.onnx"
 """Judges clips of movement, not pictures: :mod:`agent.vision.aggression` reads it."""
 VTEST_SHA256: Final = "45cddc9490be69345cbdab64ca583be65987e864ca408038e648db99e10516cf"

@@ -24,7 +24,7 @@ def description(version: str, size: tuple[int, int], provenance: Mapping[str, An
         "input": {"width": width, "height": height, "layout": "NCHW", "color": "RGB", "scale": "0..1", "fit": "centre"},
         "labels": list(CLASSES),
         "riders_joined": True,
-        "thresholds": {"score": 0.1, "nms_iou": 0.6},
+        "thresholds": {"score": 0.1, "nms_iou": 0.5},
         "licence": LICENCE,
         "provenance": dict(provenance),
     }
