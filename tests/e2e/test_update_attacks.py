@@ -93,7 +93,7 @@ def test_arbitrary_installation_bytes_nobody_signed_are_refused(scene: Scene) ->
 
 
 def test_arbitrary_installation_of_another_length_is_refused_before_it_is_downloaded(scene: Scene) -> None:
-    public(scene, "good").write_bytes(b"evil" * 1_000_000)
+    public(scene, "good").write_bytes(b"evil" * 16_000_000)  # more than the sockets in between would swallow unread
     scene.server.sent_bytes = 0
 
     assert scene.refused() == "arbitrary_installation"
