@@ -2,7 +2,8 @@
 
 Uses the times at which frames were captured, never an assumed frame rate. A speed is the slope of a straight line
 through a track's positions on the road around a moment, as far before it as after it, made robust against single wild
-ones. Positions of a box that is not whole say nothing; a track that was not seen whole for long enough has no speed.
+ones. Positions of a box that is not whole say nothing. Who was not seen whole on both sides of the moment, or too
+briefly, is looked for further before and after it; a track that was not seen whole for long enough has no speed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from agent.scene.whole import seen_whole
 
 WINDOW_S: Final = 0.8
 """Positions this far on either side of a moment speak for the speed at it: who brakes or starts does so evenly then."""
+WIDE_S: Final = 1.6
+"""So far for who is hidden at the moment: its mean speed from where it was whole before to where it is again after."""
 FEWEST: Final = 4
 SHORTEST_S: Final = 0.3
 OUTLIER: Final = 3.0
@@ -43,21 +46,31 @@ class Pace:
         """Whether waiting longer tells no more of a track's speed at a moment: the path before it is forgotten else."""
         times, _ = roster.recent(np.array([slot]))
         after_s = now_s - mono_s
-        return bool(after_s >= WINDOW_S or (np.isfinite(times).all() and after_s >= mono_s - times.min()))
+        return bool(after_s >= WIDE_S or (np.isfinite(times).all() and after_s >= mono_s - times.min()))
 
     def at_crossing(self, roster: Roster, slot: int, mono_s: float) -> float | None:
         """Speed of one track around a moment, metres per second; ``None`` when its path says too little."""
         times, feet = roster.recent(np.array([slot]))
         where = self.metres(feet[0])
-        usable = seen_whole(roster, slot, self._size)
-        usable &= np.isfinite(where[:, 0]) & (np.abs(times[0] - mono_s) <= WINDOW_S)
-        return _robust_speed(times[0][usable], where[usable])
+        usable = seen_whole(roster, slot, self._size) & np.isfinite(where[:, 0])
+        after_s, where = times[0][usable] - mono_s, where[usable]
+        near, wide = np.abs(after_s) <= WINDOW_S, np.abs(after_s) <= WIDE_S
+        wide = wide if _spans(after_s[wide]) else near
+        # Seen on one side only, a thing is coming out from behind another, or about to vanish: the worst to go by.
+        first, second = (near, wide) if _spans(after_s[near]) else (wide, near)
+        speed = _robust_speed(after_s[first], where[first])
+        return _robust_speed(after_s[second], where[second]) if speed is None else speed
 
     def now(self, sight: Sight) -> Array:
         """Speed of every track of a sight, metres per second, shape (n,); nan where its path says too little."""
         then, last, between_s = sight.roster.trail(sight.slots)
         speed: Array = np.hypot(*(self.metres(last) - self.metres(then)).T) / between_s
         return speed
+
+
+def _spans(after_s: Array) -> bool:
+    """Whether some sightings lie before a moment and some after it."""
+    return bool((after_s <= 0).any() and (after_s >= 0).any())
 
 
 def _robust_speed(times: Array, where: Array) -> float | None:

@@ -73,6 +73,30 @@ def test_given_something_in_front_hides_a_side_of_it_then_what_is_cut_says_nothi
     assert mean_kmh(counted(frames)) == pytest.approx(36.0, rel=0.02)
 
 
+def test_given_it_is_hidden_while_it_crosses_then_its_speed_is_that_of_the_way_between_where_it_was_whole() -> None:
+    """A truck passes before the car, of which nothing but its middle shows for nearly two seconds."""
+    frames = []
+    for middle in np.linspace(120, 520, 41).tolist():  # 10 px in a tenth of a second: 36 km/h
+        if abs(middle - 320) < 95:
+            truck = Body(2, (320.0, 230.0), 300.0, 60.0, RoadUser.TRUCK)
+            frames.append([Body(1, (320 + (middle - 320) / 2, 200.0)), truck])
+        else:
+            frames.append([Body(1, (middle, 200.0))])
+    assert mean_kmh(counted(frames)) == pytest.approx(36.0, rel=0.02)
+
+
+def test_given_it_comes_out_from_behind_after_the_line_then_its_first_sightings_are_not_all_that_counts() -> None:
+    """What hid the car has left already when its rear still does not show: its middle moves at half its speed."""
+    frames: list[list[Body]] = []
+    for middle in np.linspace(120, 520, 41).tolist():  # 10 px in a tenth of a second: 36 km/h
+        if 220 < middle < 325:
+            frames.append([])
+            continue
+        rear = max(middle - 20, 325.0) if 320 < middle < 365 else middle - 20
+        frames.append([Body(1, ((rear + middle + 20) / 2, 200.0), middle + 20 - rear)])
+    assert mean_kmh(counted(frames)) == pytest.approx(36.0, rel=0.05)
+
+
 def test_given_it_was_never_seen_whole_then_it_is_counted_without_a_speed() -> None:
     truck = [Body(2, (320.0, 230.0), 640.0, 60.0, RoadUser.TRUCK)]
     body = counted([car + truck for car in crossing_car()])
