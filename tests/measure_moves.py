@@ -141,6 +141,8 @@ def _warped(picture: Image, matrix: Any) -> Image:
 
 
 def main() -> None:
+    if len(sys.argv) < 3:
+        raise SystemExit(f"{__doc__}\nname two clips or more: each is another street to the one before it")
     clips = [(Path(name), pictures(Path(name))) for name in sys.argv[1:]]
     print("| clip | move | told after s | carried over after s | line off by | moved back | valid again |")
     print("|---|---|---|---|---|---|---|")

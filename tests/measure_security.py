@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 
 from agent.ops.assets import default_model
-from tests.security.bench import Bench
+from tests.security.bench import VIDEO, VTEST, Bench
 from tests.security.table import MEASURES, keep_section, kept_sections, write_report
 
 
@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--labels", help="labels of a foreign model: coco, or names with commas between")
     args = parser.parse_args(arguments)
     args.out.mkdir(parents=True, exist_ok=True)
+    missing = [str(file) for file in (VIDEO / "counts.json", VTEST) if not file.is_file()]
+    if missing:
+        raise SystemExit(f"{', '.join(missing)}: not there; what is measured needs the shared data and vtest.avi")
     cv2.setNumThreads(1)
     bench = Bench(args.out, args.model, args.labels, quick=args.quick, hours=args.hours)
     text = ""

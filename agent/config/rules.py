@@ -5,9 +5,10 @@ A rule that is absent is off. Every number has its unit in its name.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from agent.config.files import File
 
@@ -105,6 +106,16 @@ class Surge(RulePart):
     ] = {}
     enter_s: Seconds = 30
     leave_s: Seconds = 60
+
+    @field_validator("calendar")
+    @classmethod
+    def _days_exist(cls, calendar: dict[str, str]) -> dict[str, str]:
+        for day in calendar:
+            try:
+                date.fromisoformat(day)
+            except ValueError:
+                raise ValueError(f"there is no {day}; write a day such as 2026-03-20") from None
+        return calendar
 
 
 class Tamper(RulePart):

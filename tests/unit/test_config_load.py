@@ -331,5 +331,12 @@ def test_given_an_empty_section_when_a_box_starts_then_it_is_told_and_does_not_k
     assert told == [said]
 
 
+@pytest.mark.parametrize("day", ["2026-13-40", "2026-02-29"])
+def test_given_a_holiday_on_a_day_that_does_not_exist_then_it_is_refused(day: str) -> None:
+    zone = "{name: pasar, polygon: [[0, 0], [1, 0], [1, 1]], rules: {surge: {calendar: {'%s': lebaran}}}}"
+
+    assert f"calendar: there is no {day} " in the_fault_of(with_camera(f"    zones: [{zone % day}]\n"))
+
+
 def test_given_a_setting_that_may_be_left_empty_then_it_still_may() -> None:
     assert parse_config(GOOD + "    place:\n", "box.yaml").cameras[0].place is None
