@@ -44,11 +44,11 @@ class Plan:
     average: float = 0.9985  # decay of the averaged weights, per step
     average_ramp: int = 500
     stages: tuple[Stage, ...] = (
-        Stage(0.42, 320, 192, 0.6),
-        Stage(0.72, 384, 224, 0.5),
-        Stage(0.88, 448, 256, 0.4),
-        Stage(0.92, 448, 256, 0.4, people=1.6),
-        Stage(1.00, 512, 288, 0.1, 0.6, people=1.6),
+        Stage(0.40, 320, 192, 0.6),
+        Stage(0.65, 384, 224, 0.5),
+        Stage(0.78, 448, 256, 0.5),
+        Stage(0.92, 512, 288, 0.5),
+        Stage(1.00, 512, 288, 0.3, 0.7),
     )
 
     def learning_rate_at(self, progress: float, step: int) -> float:
