@@ -3,7 +3,8 @@
     python -m models.train.export CHECKPOINT OUTPUT.onnx --version 1.0.0 [--size 512x288]
 
 The file holds the project's own description (`kentongan`) and the keys of an ultralytics export, so either reader
-understands it. Promises that the file answers as the network it was made from does; writes nothing otherwise.
+understands it. Weights are stored in sixteen bits (`halve.py`) and widened while the file loads. Promises that the file
+answers as the network it was made from does, but for that rounding; writes nothing otherwise.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import onnxslim
 import torch
 
 from models.train.card import description
+from models.train.halve import halved
 from models.train.plan import Plan
 from models.train.run import build_model
 
@@ -33,8 +35,7 @@ if TYPE_CHECKING:
 
 OPSET = 17
 LARGEST_FILE_BYTES = 4_000_000
-SMALLEST_HALVED = 1024  # values; fewer save less than the conversion costs
-LARGEST_ERROR = 2e-3  # of the largest value, between torch and ONNX Runtime
+LARGEST_ERROR = 2e-3  # of the largest value, between torch and ONNX Runtime, before weights are rounded
 
 
 def trained_network(checkpoint: Path) -> DetectionModel:
@@ -103,13 +104,10 @@ def write_onnx(model: DetectionModel, size: tuple[int, int], metadata: Mapping[s
         raw = Path(folder) / "raw.onnx"
         picture = write_raw(model, size, raw)
         graph = onnxslim.slim(onnx.load(str(raw)))
-    halve(graph.graph)
     shorten(graph.graph)
     onnx.helper.set_model_props(graph, dict(metadata))
-    data = graph.SerializeToString()
-    if len(data) > LARGEST_FILE_BYTES:
-        raise SystemExit(f"{output}: would be {len(data)} bytes, more than {LARGEST_FILE_BYTES}: narrow the network")
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    whole = graph.SerializeToString()
+    session = onnxruntime.InferenceSession(whole, providers=["CPUExecutionProvider"])
     answer = session.run(None, {"images": picture.numpy()})[0]
     with torch.no_grad():
         expected = model(picture)
@@ -117,22 +115,17 @@ def write_onnx(model: DetectionModel, size: tuple[int, int], metadata: Mapping[s
     error = float(np.abs(answer - truth).max() / np.abs(truth).max())
     if answer.shape != truth.shape or error > LARGEST_ERROR:
         raise SystemExit(f"{output}: ONNX Runtime's answer differs from torch's by {error:.2g}; nothing was written")
+    try:
+        data, rounding = halved(whole)
+    except ValueError as reason:
+        raise SystemExit(f"{output}: can't be halved: {reason}; nothing was written") from None
+    if len(data) > LARGEST_FILE_BYTES:
+        raise SystemExit(f"{output}: would be {len(data)} bytes, more than {LARGEST_FILE_BYTES}: narrow the network")
     partial = output.with_suffix(".partial")
     partial.write_bytes(data)
     partial.replace(output)
-    print(f"{output}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}, differs from torch by {error:.1g}")
-
-
-def halve(graph: onnx.GraphProto) -> None:
-    """Keep what sixteen bits hold exactly, the grid's coordinates and steps, in sixteen; the session widens it once."""
-    for number, tensor in enumerate(graph.initializer):
-        values = onnx.numpy_helper.to_array(tensor)
-        short = values.astype(np.float16)
-        if values.dtype != np.float32 or values.size < SMALLEST_HALVED or not np.array_equal(short, values):
-            continue
-        name = tensor.name
-        graph.initializer[number].CopyFrom(onnx.numpy_helper.from_array(short, f"{name}.half"))
-        graph.node.insert(0, onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+    print(f"{output}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
+    print(f"differs from torch by {error:.1g}, and by {rounding:.1g} for weights in sixteen bits")
 
 
 def shorten(graph: onnx.GraphProto) -> None:
