@@ -50,7 +50,7 @@ def execute(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     folder = _folder(args.place)
     clips = EvidenceFolder(folder, max_bytes=0, keep_s=0).clips()
-    print(f"{len(clips)} clips in {folder}")
+    print(f"{len(clips)} clip{'' if len(clips) == 1 else 's'} in {folder}")
     for kept in clips:  # lines of a terminal's own: a table would break names and hashes that people copy
         clip = kept.clip
         why = ", ".join(dict.fromkeys(event.kind for event in kept.events))

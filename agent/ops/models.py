@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -22,13 +23,15 @@ from agent.evaluate.dataset import Dataset, open_dataset
 from agent.evaluate.evaluation import Verdict, judge, look_at
 from agent.evaluate.latency import RUNS, measure
 from agent.evaluate.pictures import draw_curves, draw_misses
-from agent.ops.assets import AGGRESSION_MODEL, default_model, model_folders
+from agent.ops.assets import default_model, model_folders
+from agent.ops.model_facts import facts_of, lines_of
 from agent.ops.model_writing import write_described
 from agent.ops.quantize import quantize
 from agent.vision.describe import ForeignModel
-from agent.vision.model_file import ModelFile, read_model
+from agent.vision.model_file import read_model
 
 _OUT: Final = Console()
+_LEAST_WIDTH: Final = 80  # letters; a table squeezed into fewer says nothing
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -99,55 +102,44 @@ def _foreign_if_needed(path: Path, args: argparse.Namespace) -> ForeignModel:
 
 
 def _list(args: argparse.Namespace) -> int:
-    rest = (Column(name, overflow="fold") for name in ("name", "version", "family", "input", "MB", "sha256"))
+    rest = (Column(name, overflow="fold") for name in ("name", "version", "family", "input", "MB"))
     table = Table(Column("file", no_wrap=True), *rest)
-    default, refused = default_model(), []
+    default, refused, hashes = default_model(), [], []
     for folder in args.folder:
         if not folder.is_dir():
             raise ModelError(f"there is no folder {folder}; name one that holds .onnx files")
     for folder in (*model_folders(), *args.folder):
         for path in sorted(folder.glob("*.onnx")):
-            if path.name == AGGRESSION_MODEL:
-                table.add_row(path.name, "aggression", "", "clip", "", f"{path.stat().st_size / 1e6:.1f}", "")
-                continue
             try:
-                model = read_model(path)
+                facts = facts_of(path, ForeignModel())
             except ModelError as error:
                 refused.append(f"{path.name} is refused: {error}")
                 continue
-            said = model.description
             mark = " (default)" if path == default else ""
-            size = f"{said.input.width_px}x{said.input.height_px}"
-            megabytes = f"{len(model.data) / 1e6:.1f}"
-            texts = (path.name + mark, said.name, said.version, said.family, size, megabytes, said.sha256[:12])
-            table.add_row(*map(escape, texts))
-    _OUT.print(table)
+            texts = [str(facts[key]) for key in ("name", "version", "family")]
+            table.add_row(*map(escape, (path.name + mark, *texts, _input_words(facts), f"{facts['megabytes']:.1f}")))
+            hashes.append(f"{facts['sha256']}  {path}")
+    Console(width=max(_OUT.width, _LEAST_WIDTH)).print(table)
+    for line in hashes:  # lines of a terminal's own, in the form of sha256sum: a table would break them
+        print(line)
     for sentence in refused:
         _OUT.print(escape(sentence), style="red")
     return 0
 
 
+def _input_words(facts: Mapping[str, object]) -> str:
+    size = facts.get("input")
+    return f"{size['width']}x{size['height']}" if isinstance(size, Mapping) else str(facts["task"])
+
+
 def _inspect(args: argparse.Namespace) -> int:
-    model = read_model(args.model, _foreign(args))
-    facts = _facts(model)
+    facts = facts_of(args.model, _foreign(args))
     if args.json:
-        _OUT.print_json(json.dumps(facts))
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
         return 0
-    table = Table("", escape(str(args.model)), show_header=True)
-    for key, value in facts.items():
-        table.add_row(key, escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
-    _OUT.print(table)
+    for line in lines_of({"file": str(args.model), **facts}):
+        print(line)
     return 0
-
-
-def _facts(model: ModelFile) -> dict[str, object]:
-    said = model.description
-    card: dict[str, object] = json.loads(said.to_metadata())
-    mapped = {
-        label: None if user is None else user.label for label, user in zip(said.labels, said.classes, strict=True)
-    }
-    used = {label: user for label, user in mapped.items() if user is not None}
-    return {**card, "classes": used, "sha256": said.sha256, "megabytes": round(len(model.data) / 1e6, 2)}
 
 
 def _evaluate(args: argparse.Namespace) -> int:

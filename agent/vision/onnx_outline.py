@@ -9,14 +9,28 @@ Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.prot
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from agent.vision.wire import NotOnnxError, as_message, as_number, as_text, encoded, fields, spans, strings
+from agent.vision.wire import (
+    NotOnnxError,
+    Value,
+    as_message,
+    as_number,
+    as_text,
+    encoded,
+    fields,
+    spans,
+    strings,
+    varint,
+)
 
 _DEPTH_LIMIT: Final = 32  # subgraphs within subgraphs; real detectors have one level, protobuf itself stops at 100
 _ELEMENT_TYPES: Final = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
 _EXTERNAL: Final = 1  # TensorProto.DataLocation.EXTERNAL
+_WEIGHT_TYPES: Final = {1, 2, 3, 10, 11, 16}  # those a network is trained or quantised in; 16 is bfloat16
+_MOST_PARAMETERS: Final = 2**48  # a file may claim any shape
 
 Dimension: TypeAlias = int | str | None
 """A fixed size, the name of an open one, or ``None`` for one without a name."""
@@ -43,6 +57,8 @@ class Outline:
         operators: (domain, type) of every node in every graph and function.
         functions: (domain, name) of every function the file defines itself.
         external: Names of the weights that lie outside the file.
+        parameters: Numbers in the main graph's weights, however many bits each is stored in; shapes and indices not
+            counted.
     """
 
     inputs: list[Tensor] = field(default_factory=list)
@@ -52,6 +68,7 @@ class Outline:
     operators: set[tuple[str, str]] = field(default_factory=set)
     functions: set[tuple[str, str]] = field(default_factory=set)
     external: set[str] = field(default_factory=set)
+    parameters: int = 0
 
     def foreign_operators(self) -> set[tuple[str, str]]:
         """(domain, type) of the operators that are neither ONNX's own nor defined in the file."""
@@ -123,6 +140,8 @@ def _read_graph(graph: memoryview, outline: Outline, depth: int) -> None:
                 _read_node(as_message(value), outline, depth)
             case 5:
                 weights.add(_read_weight(as_message(value), outline))
+                if depth == 0:
+                    outline.parameters += _values_in(as_message(value))
             case 15:
                 _read_sparse(as_message(value), outline)
             case 11 if depth == 0:
@@ -177,6 +196,29 @@ def _read_weight(weight: memoryview, outline: Outline) -> str:
     if external:
         outline.external.add(name)
     return name
+
+
+def _values_in(weight: memoryview) -> int:
+    """How many numbers one TensorProto holds; 0 for those of types that shapes and indices have."""
+    kind, values = 0, 1
+    for number, value in fields(weight):
+        if number == 1:
+            for side in _numbers(value):
+                values = min(values * side, _MOST_PARAMETERS)
+        elif number == 2:
+            kind = as_number(value)
+    return values if kind in _WEIGHT_TYPES else 0
+
+
+def _numbers(value: Value) -> Iterator[int]:
+    """A repeated integer: one of them, or packed many."""
+    if isinstance(value, int):
+        yield value
+        return
+    position = 0
+    while position < len(value):
+        number, position = varint(value, position)
+        yield number
 
 
 def _tensor(info: memoryview) -> Tensor:

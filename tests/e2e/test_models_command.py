@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 
 from agent.errors import ModelError
-from agent.ops.assets import default_model
+from agent.ops.assets import AGGRESSION_MODEL, default_model, shipped
 from agent.ops.model_writing import write_described
 from agent.ops.rendered import render_clip
 from agent.vision.detector import open_detector
 from agent.vision.model_file import read_model
+from agent.vision.onnx_outline import with_metadata
 from models.train.halve import halved
 from tests.fakes.bright_street import HEIGHT_PX, SIDE_PX, WIDTH_PX, Square, picture, write_bright_model
 from tests.fakes.command import assert_one_sentence, command
@@ -106,17 +108,59 @@ def test_the_list_shows_what_ships_what_is_there_and_why_a_file_is_refused(folde
     assert "(default)" in done.said
     assert "bright.onnx" in done.out
     assert "broken.onnx is refused" in done.said
+    for path in (default_model(), shipped(AGGRESSION_MODEL), folder / "bright.onnx"):
+        line = f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path}"
+        assert line in done.out.splitlines(), "whole, on a line of its own, as sha256sum writes it"
 
 
-def test_a_file_is_inspected_as_table_and_json(folder: Path) -> None:
+def test_a_file_is_inspected_as_lines_and_json(folder: Path) -> None:
     done = command("models", "inspect", folder / "bright.onnx")
     assert done.code == 0
     assert "Apache-2.0" in done.out
     facts = json.loads(command("models", "inspect", folder / "bright.onnx", "--json").out)
     assert facts["sha256"] == read_model(folder / "bright.onnx").description.sha256
+    assert f" {facts['sha256']}\n" in done.out
     assert facts["classes"] == {"car": "car"}
     assert facts["input"]["width"] == WIDTH_PX
     assert_one_sentence(command("models", "inspect", folder / "missing.onnx"), 65, "missing.onnx")
+
+
+def test_the_default_model_says_how_many_parameters_it_has_in_however_many_bits(tmp_path: Path) -> None:
+    half = tmp_path / "half.onnx"
+    half.write_bytes(halved(default_model().read_bytes())[0])
+    whole, halves = (
+        json.loads(command("models", "inspect", path, "--json").out)["parameters"] for path in (default_model(), half)
+    )
+    assert whole == halves
+    assert 900_000 < whole < 1_100_000
+
+
+def test_a_clip_model_is_inspected_like_any_other_or_refused_for_what_it_is(tmp_path: Path) -> None:
+    path = shipped(AGGRESSION_MODEL)
+    facts = json.loads(command("models", "inspect", path, "--json").out)
+    assert (facts["task"], facts["family"]) == ("clip", "aggression")
+    assert facts["inputs"] == {"motion": "float32, n x 5 x 15 x 24 x 24"}
+    assert facts["outputs"].keys() == {"fight", "members"}
+    assert facts["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert facts["held_out_clips"] > 100
+    done = command("models", "inspect", path)
+    assert done.code == 0
+    assert f"inputs.motion    {facts['inputs']['motion']}\n" in done.out
+    assert_one_sentence(command("models", "inspect", path, "--family", "yolo"), 65, "is a clip model")
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes(with_metadata(path.read_bytes(), "held_out", "{"))
+    assert_one_sentence(command("models", "inspect", damaged), 65, "the clip model's metadata 'held_out' is no JSON")
+
+
+def test_letters_that_steer_a_terminal_are_written_out(folder: Path, tmp_path: Path) -> None:
+    said = dataclasses.replace(read_model(folder / "bright.onnx").description, licence="MIT\x1b[2J", labels=("a\nb",))
+    steering = tmp_path / "steering.onnx"
+    said = dataclasses.replace(said, classes=read_model(folder / "bright.onnx").description.classes)
+    write_described((folder / "bright.onnx").read_bytes(), said, steering)
+    out = command("models", "inspect", steering).out
+    assert "\x1b" not in out
+    assert '"MIT\\u001b[2J"' in out
+    assert '["a\\nb"]' in out
 
 
 def test_a_foreign_file_describes_itself_afterwards_and_sees_the_same(folder: Path, tmp_path: Path) -> None:

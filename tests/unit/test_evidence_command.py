@@ -47,6 +47,7 @@ def test_list_shows_what_is_kept_by_configuration_and_by_folder(box: tuple[Witne
         done = command("evidence", "list", place)
         assert done.code == 0
         assert "aggression" in done.said
+        assert done.out.startswith("1 clip in ")
         for path in made.paths():
             assert f"{path.name}\n" in done.out, "whole, on a line of its own"
             assert f"  sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}\n" in done.out

@@ -52,6 +52,7 @@ def test_given_a_network_when_halved_then_only_its_weights_are_and_they_run_whol
         before.ir_version, before.opset_import, before.metadata_props,
     )  # fmt: skip
     assert read_outline(half).inputs == read_outline(whole).inputs
+    assert read_outline(half).parameters == read_outline(whole).parameters == 64 * 3 * 4 * 4 + 64
     running = as_run(half, tmp_path / "run.onnx").graph
     assert [node.op_type for node in running.node] == ["Conv"]
     (weights,) = [numpy_helper.to_array(tensor) for tensor in running.initializer if len(tensor.dims) == 4]

@@ -29,6 +29,19 @@ def test_given_an_input_that_is_also_a_weight_when_read_then_it_is_no_input() ->
     assert [tensor.name for tensor in read_outline(model.SerializeToString()).inputs] == ["images"]
 
 
+def test_given_weights_of_many_kinds_when_read_then_only_those_of_the_network_are_its_parameters() -> None:
+    model = onnx.ModelProto()
+    for name, kind, sides in (("float", 1, (4, 3, 2)), ("half", 10, (10,)), ("int8", 3, (5, 5)), ("shape", 7, (9,))):
+        model.graph.initializer.add(name=name, data_type=kind, dims=sides)
+    model.graph.initializer.add(name="scalar", data_type=1)
+    assert read_outline(model.SerializeToString()).parameters == 24 + 10 + 25 + 1
+
+    packed = encoded(1, encoded_varint(30) + encoded_varint(2)) + b"\x10\x01"  # dims as protobuf 3 writes them, float
+    assert read_outline(encoded(7, encoded(5, packed))).parameters == 60
+    endless = encoded(1, encoded_varint(2**62) * 1000) + b"\x10\x01"
+    assert read_outline(encoded(7, encoded(5, endless))).parameters == 2**48
+
+
 @pytest.mark.parametrize("depth", [0, 1, 3])
 def test_given_weights_in_other_files_at_any_depth_when_read_then_they_are_found(depth: int) -> None:
     assert read_outline(fakes.with_external_data(depth)).external == {"weight"}

@@ -1,0 +1,98 @@
+"""What a model's file says about itself, for people: detectors and clip models alike, told apart by the file.
+
+A clip model is tried out as the agent would before anything is said of it. Text is for terminals and pipes of any
+width: one line a fact, nothing cut or broken, so that hashes can be copied and compared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from agent.errors import ModelError
+from agent.vision.aggression import MOST_BYTES, AggressionModel
+from agent.vision.describe import ForeignModel
+from agent.vision.model_file import ModelFile, read_model
+from agent.vision.onnx_outline import Outline, Tensor, read_outline
+from agent.vision.wire import NotOnnxError
+
+_CLIP_TASK: Final = "clip"
+_KEY_WIDTH: Final = 16
+
+
+def facts_of(path: Path, foreign: ForeignModel) -> dict[str, object]:
+    """Everything one file says, and what was found in it.
+
+    Args:
+        path: The ONNX file.
+        foreign: What is known of a detector that does not describe itself.
+
+    Raises:
+        ModelError: The file is refused.
+    """
+    clip = clip_outline(path)
+    if clip is None:
+        return _detector_facts(read_model(path, foreign))
+    if foreign.says_something():
+        raise ModelError(f"{path} is a clip model and describes itself; leave family, labels, color and scale out")
+    return _clip_facts(path, clip)
+
+
+def clip_outline(path: Path) -> Outline | None:
+    """The outline of a file that says it is a clip model; ``None`` for all others, which are judged as detectors."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            return None
+        outline = read_outline(path.read_bytes())
+    except (OSError, NotOnnxError):
+        return None
+    return outline if outline.metadata.get("task") == _CLIP_TASK else None
+
+
+def lines_of(facts: Mapping[str, object], key: str = "") -> Iterator[str]:
+    """One line a fact; facts within facts under both their names, with a point between."""
+    for name, value in facts.items():
+        if isinstance(value, dict) and value:
+            yield from lines_of(value, f"{key}{name}.")
+        else:
+            yield f"{key + name:<{_KEY_WIDTH}} {_text(value)}"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str) and value.isprintable():
+        return value
+    if isinstance(value, list) and all(isinstance(each, str) and each.isprintable() for each in value):
+        return ", ".join(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _detector_facts(model: ModelFile) -> dict[str, object]:
+    said = model.description
+    card: dict[str, object] = json.loads(said.to_metadata())
+    mapped = {
+        label: None if user is None else user.label for label, user in zip(said.labels, said.classes, strict=True)
+    }
+    used = {label: user for label, user in mapped.items() if user is not None}
+    size = {"parameters": model.outline.parameters, "megabytes": round(len(model.data) / 1e6, 2)}
+    return {**card, "classes": used, "sha256": said.sha256, **size}
+
+
+def _clip_facts(path: Path, outline: Outline) -> dict[str, object]:
+    model, said = AggressionModel(path), outline.metadata
+    facts: dict[str, object] = {key: said.get(key, "") for key in ("name", "version", "task")}
+    facts["family"] = "aggression"
+    facts["inputs"] = {tensor.name: _shape(tensor) for tensor in outline.inputs}
+    facts["outputs"] = {tensor.name: _shape(tensor) for tensor in outline.outputs}
+    facts |= {key: said[key] for key in ("frames", "licence") if key in said}
+    facts |= {key: value for key, value in model.facts.items() if key != "held_out"}
+    if "held_out" in model.facts:
+        facts["held_out_clips"] = len(model.facts["held_out"])
+    size = {"parameters": outline.parameters, "megabytes": round(path.stat().st_size / 1e6, 2)}
+    return {**facts, "sha256": model.sha256, **size}
+
+
+def _shape(tensor: Tensor) -> str:
+    sides = "?" if tensor.shape is None else " x ".join("?" if side is None else str(side) for side in tensor.shape)
+    return f"{tensor.dtype}, {sides}"
