@@ -146,7 +146,12 @@ def _text_words(node: Node) -> str:
     if str(node.get("pattern", "")).startswith(_NAME_PATTERN):
         return "a name of lower-case letters, digits, - and _ (at most 63)"
     longest = f" of at most {node['maxLength']} characters" if "maxLength" in node else ""
-    return ("the name of a file" if node.get("format") == "path" else "text") + longest
+    return ("the name of a file" if node.get("format") == "path" else "text") + longest + _example(node)
+
+
+def _example(node: Node) -> str:
+    """For what must have a form that words would tell badly."""
+    return "".join(f' such as "{example}"' for example in node.get("examples", [])[:1])
 
 
 def _range(node: Node) -> str:
@@ -177,7 +182,8 @@ def _plural(node: Node) -> str:
         return f"values, each {_words(node)}"
     if node.get("type") == "array":
         return "points [x, y]"
-    return {"integer": "whole numbers", "number": "numbers", "object": "mappings"}.get(str(node.get("type")), "texts")
+    plain = {"integer": "whole numbers", "number": "numbers", "object": "mappings"}.get(str(node.get("type")), "texts")
+    return plain + _example(node)
 
 
 _WORDS_BY_TYPE: Final[dict[str, Callable[[Node], str]]] = {

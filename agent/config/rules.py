@@ -149,7 +149,7 @@ class Loitering(RulePart):
 
     seconds: Annotated[Seconds, Field(description="Staying for so long is loitering.")] = 60
     hours: Annotated[
-        tuple[Annotated[str, Field(pattern=HOURS)], ...],
+        tuple[Annotated[str, Field(pattern=HOURS, examples=["22:00-05:00"])], ...],
         Field(max_length=8, description='Watched between these local times, such as "22:00-05:00". Default: always.'),
     ] = ()
     utc_offset_h: Annotated[float, Field(ge=-12, le=14, description="Local time minus UTC: 7 in Jakarta.")] = 7

@@ -20,6 +20,7 @@ from agent.config.schema import Camera, Config, Secrets
 from agent.config.secrets import load_secrets
 from agent.config.understood import understood
 from agent.errors import ConfigError, KentonganError
+from agent.ops.check_filled_in import check_filled_in
 from agent.ops.check_geometry import USUAL_SIZE, check_geometry, errors_of
 from agent.ops.check_live import check_broker, grab, is_remote, judge_probe, probe_cameras, recording
 from agent.ops.check_site import check_site
@@ -69,7 +70,7 @@ def check(config: Config, *, file: Path | None = None, live: bool = False) -> li
 
 
 def run_check(path: Path, *, live: bool = False, plot: Path | None = None) -> int:
-    """Check a file and print what was found.
+    """Check a file and print what was found; of an example that nobody has filled in, only that.
 
     Returns:
         0 when nothing is an error, 78 (EX_CONFIG) otherwise.
@@ -84,12 +85,14 @@ def run_check(path: Path, *, live: bool = False, plot: Path | None = None) -> in
         if plot is not None:
             _draw_refused(path, error, plot, live=live)
         raise
-    document = parse(read_text(path), str(path))
-    findings = check(config, file=path, live=live)
+    text = read_text(path)
+    document = parse(text, str(path))
+    unfilled = check_filled_in(text, document)
+    findings = unfilled or check(config, file=path, live=live)
     for finding in findings:
         print(f"{path}:{document.mark(finding.path).line}: {finding.level}: {finding.text()}")
     if plot is not None:
-        for written in draw_config(config, findings, plot, live=live):
+        for written in draw_config(config, findings, plot, live=live and not unfilled):
             print(f"drawn: {written}")
     errors = len(errors_of(findings))
     print(_summary(config, errors, len(findings) - errors))

@@ -212,6 +212,7 @@ def _check_same_lines(scope: _Scope, where: Path) -> Iterator[Finding]:
 
 
 def _check_zone(scope: _Scope, zone: Zone, path: Path) -> Iterator[Finding]:
+    yield from _check_density(scope.camera, zone, path)
     polygon_path = (*path, "polygon")
     relative, outline = scope.relative(zone.polygon), scope.pixels(zone.polygon)
     problem = _shape_problem(zone, relative)
@@ -230,6 +231,20 @@ def _check_zone(scope: _Scope, zone: Zone, path: Path) -> Iterator[Finding]:
         )
     edges = np.concatenate([np.linspace(a, b, _SAMPLES) for a, b in zip(outline, np.roll(outline, -1, 0), strict=True)])
     yield from _check_horizon(scope, edges, f"zone {zone.name}", polygon_path)
+
+
+def _check_density(camera: Camera, zone: Zone, path: Path) -> Iterator[Finding]:
+    """A density that was asked for and can't be known; its rule still has a number of people, written or usual."""
+    crowd = zone.rules.crowd
+    if crowd is None or crowd.per_m2 is None or camera.ground is not None:
+        return
+    wrong = f"zone {zone.name}: the density for crowd.per_m2 can't be known, the camera has no ground"
+    if "people" in crowd.model_fields_set:
+        hint = f"add ground, four points measured on the road; until then only {crowd.people} people start the event"
+        yield Finding(Level.WARNING, (*path, "rules", "crowd", "per_m2"), wrong, hint)
+    else:
+        hint = "add ground, four points measured on the road, or write people in place of per_m2"
+        yield Finding(Level.ERROR, (*path, "rules", "crowd", "per_m2"), wrong, hint)
 
 
 def _shape_problem(zone: Zone, relative: Array) -> tuple[str, str] | None:

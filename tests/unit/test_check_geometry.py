@@ -195,3 +195,16 @@ def test_given_a_horizon_in_a_zone_or_on_a_line_then_each_is_an_error() -> None:
 def test_given_ground_points_outside_the_picture_then_it_is_warned_of() -> None:
     shown = camera(ground=ground(*ROAD[:2], ((1.3, 1.2), (7, 0)), ((-0.3, 1.2), (0, 0))))
     assert the_finding(shown).level is Level.WARNING
+
+
+def test_given_a_density_that_no_ground_lets_be_known_then_its_rule_is_refused_or_warned_of() -> None:
+    alone = the_finding(camera(zones=[zone(SQUARE, rules={"crowd": {"per_m2": 2}})]))
+    assert alone.level is Level.ERROR
+    assert alone.path == ("cameras", 0, "zones", 0, "rules", "crowd", "per_m2")
+    assert "zone z: the density for crowd.per_m2 can't be known, the camera has no ground" in alone.wrong
+    assert "add ground" in alone.hint
+    beside = the_finding(camera(zones=[zone(SQUARE, rules={"crowd": {"people": 40, "per_m2": 2}})]))
+    assert beside.level is Level.WARNING
+    assert "only 40 people start the event" in beside.hint
+    assert found(camera(zones=[zone(SQUARE, rules={"crowd": {"per_m2": 2}})], ground=ground(*ROAD))) == []
+    assert found(camera(zones=[zone(SQUARE, rules={"crowd": {"people": 40}})])) == []

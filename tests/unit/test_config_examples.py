@@ -11,9 +11,12 @@ import jsonschema
 import pytest
 import yaml
 
+from agent.config.document import parse
 from agent.config.editor import FILE_NAME, editor_schema, editor_schema_text
 from agent.config.fault import FaultyConfigError
 from agent.config.load import load_config, parse_config
+from agent.ops.check import run_check
+from agent.ops.check_filled_in import check_filled_in
 from agent.ops.check_geometry import check_geometry
 from agent.vision.model_file import read_model
 
@@ -63,6 +66,29 @@ def test_given_the_lines_an_example_offers_in_comments_then_they_load_too(path: 
         r"(?m)^( +)# ((?:login|ground|  user|  password_file|  points|    - \{).*)$", r"\1\2", path.read_text()
     )
     parse_config(offered, path.name)
+
+
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if path.stem != "demo"], ids=lambda path: path.stem)
+def test_given_an_example_not_filled_in_then_check_says_only_where(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_check(path) == 78
+    finding, _summary = capsys.readouterr().out.splitlines()
+    assert "error: this example is not filled in: CHANGE still stands at device, " in finding
+    assert "mqtt.host" in finding
+    assert "delete the mark" in finding
+
+
+def test_given_marks_in_a_configuration_then_each_key_is_named_once_and_other_comments_are_none() -> None:
+    text = (
+        "# CHANGE nothing here\ndevice: d # CHANGE: its name\nplace: x # was CHANGED\n"
+        "mqtt: {host: b} # CHANGE\ncameras:\n- name: a # CHANGE\n  source: 'rtsp://x#CHANGE'\n  # CHANGE\n  lines:\n"
+        "  - name: l\n    points: [[0, 1], [1, 1]] # CHANGE\n"
+    )
+    (finding,) = check_filled_in(text, parse(text, "f"))
+    assert finding.path == ("device",)
+    assert "at device, mqtt, cameras[a].name, cameras[a].lines[l].points" in finding.text()
+    assert check_filled_in("device: d\n", parse("device: d\n", "f")) == []
 
 
 def test_the_schema_file_is_what_the_types_say() -> None:

@@ -340,3 +340,20 @@ def test_given_a_holiday_on_a_day_that_does_not_exist_then_it_is_refused(day: st
 
 def test_given_a_setting_that_may_be_left_empty_then_it_still_may() -> None:
     assert parse_config(GOOD + "    place:\n", "box.yaml").cameras[0].place is None
+
+
+@pytest.mark.parametrize(
+    ("hours", "hint"),
+    [
+        ('["22-05"]', 'write text such as "22:00-05:00"'),
+        ("[22:00]", 'write text such as "22:00-05:00"'),
+        ('"22:00-05:00"', 'write a list of texts such as "22:00-05:00"'),
+    ],
+)
+def test_given_hours_of_another_form_then_the_fault_shows_the_right_one(hours: str, hint: str) -> None:
+    zone = f"{{name: z, polygon: [[0, 0], [1, 0], [1, 1]], rules: {{loitering: {{hours: {hours}}}}}}}"
+    text = f"device: d\nmqtt: {{host: b}}\ncameras: [{{name: a, source: x, zones: [{zone}]}}]\n"
+    with pytest.raises(FaultyConfigError) as caught:
+        parse_config(text, "f")
+    (fault,) = caught.value.faults
+    assert fault.hint == hint
