@@ -35,7 +35,7 @@ def check_filled_in(text: str, document: Document) -> list[Finding]:
 
 def _marked_keys(text: str, document: Document) -> Iterator[Path]:
     """The first key of every line with a mark, in the order of the file; a comment on a line of its own is none."""
-    keys = {}
+    keys: dict[int, Path] = {}
     for path, mark in document.marks.items():
         if path and isinstance(path[-1], str):
             keys.setdefault(mark.line, path)

@@ -50,7 +50,8 @@ class _Tally:
     cumulative: int = 0
     live: list[int] = field(default_factory=list)  # slots whose tracks live: their class may still be voted over
     settled: Counter[str] = field(default_factory=Counter)
-    speeds_kmh: list[float] = field(default_factory=list)
+    live_kmh: list[tuple[int, float]] = field(default_factory=list)  # by slot, as above
+    settled_kmh: list[tuple[str, float]] = field(default_factory=list)
     headways_s: list[float] = field(default_factory=list)
     gaps_s: list[float] = field(default_factory=list)
     occupied_s: float = 0.0
@@ -60,14 +61,21 @@ class _Tally:
     def by_class(self, roster: Roster) -> Counter[str]:
         return self.settled + Counter(CLASS_NAMES[roster.class_of(slot)] for slot in self.live)
 
+    def speeds_kmh(self, roster: Roster, counts: Mapping[ClassName, int]) -> list[float]:
+        """Of those that are counted: a car's speed is none of the trucks', however late it was voted to be a car."""
+        live = [(CLASS_NAMES[roster.class_of(slot)], kmh) for slot, kmh in self.live_kmh]
+        return [kmh for name, kmh in (*self.settled_kmh, *live) if name in counts]
+
     def settle(self, gone: set[int], roster: Roster) -> None:
         """The class of those who are gone is what it was voted to be at last."""
         self.settled.update(CLASS_NAMES[roster.class_of(slot)] for slot in self.live if slot in gone)
+        self.settled_kmh += [(CLASS_NAMES[roster.class_of(slot)], kmh) for slot, kmh in self.live_kmh if slot in gone]
         self.live = [slot for slot in self.live if slot not in gone]
+        self.live_kmh = [(slot, kmh) for slot, kmh in self.live_kmh if slot not in gone]
 
     def begin(self) -> None:
         self.live, self.settled = [], Counter()
-        self.speeds_kmh, self.headways_s, self.gaps_s = [], [], []
+        self.live_kmh, self.settled_kmh, self.headways_s, self.gaps_s = [], [], [], []
         self.occupied_s = 0.0
 
 
@@ -159,10 +167,8 @@ class Lines:
 
     def _count(self, crossing: Crossing) -> None:
         tally = self._tallies[self._lines[crossing.line].name, crossing.toward]
-        category = self._roster.class_of(crossing.slot)
         tally.live.append(crossing.slot)
-        if self._wanted[crossing.line, category]:
-            self._unmeasured.append((tally, crossing))
+        self._unmeasured.append((tally, crossing))
 
     def _told(self, crossing: Crossing, now_s: float) -> bool:
         """Whether all is known that a crossing's speed is told by: as much of the way after it as before."""
@@ -174,9 +180,11 @@ class Lines:
         for tally, crossing in sorted(ready, key=lambda one: one[1].mono_s):
             speed_ms = self._pace.at_crossing(self._roster, crossing.slot, crossing.mono_s) if self._pace else None
             if speed_ms is not None:
-                tally.speeds_kmh.append(speed_ms * 3.6)
-            length_m = LENGTH_M[RoadUser(self._roster.class_of(crossing.slot))]
-            self._follow(tally, crossing.mono_s, None if not speed_ms else length_m / speed_ms)
+                tally.live_kmh.append((crossing.slot, speed_ms * 3.6))
+            category = self._roster.class_of(crossing.slot)
+            if self._wanted[crossing.line, category]:
+                length_m = LENGTH_M[RoadUser(category)]
+                self._follow(tally, crossing.mono_s, None if not speed_ms else length_m / speed_ms)
 
     @staticmethod
     def _follow(tally: _Tally, now_s: float, passage_s: float | None) -> None:
@@ -226,7 +234,7 @@ class Lines:
             volume=volume,
             pcu=self._tables[line.name].pcu(counts),
             occupancy=round(min(1.0, tally.occupied_s / closed.watched_s), 4),
-            speed_kmh=_speed(tally.speeds_kmh),
+            speed_kmh=_speed(tally.speeds_kmh(self._roster, counts)),
             headway_s=_mean(tally.headways_s),
             gap_s=_mean(tally.gaps_s),
             cumulative=tally.cumulative,

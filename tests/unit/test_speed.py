@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +21,10 @@ GROUND = {
 UPRIGHT = {"name": "main", "points": [(320, 20), (320, 460)]}
 
 
-def counted(frames: Sequence[Sequence[Body]], every_s: float = 0.1) -> CountBody:
+def counted(frames: Sequence[Sequence[Body]], every_s: float = 0.1, **line: Any) -> CountBody:
+    lines = [{**UPRIGHT, **line}]
     camera = Camera.model_validate(
-        {"name": "cam", "source": "clip.mp4", "frame_size": SIZE, "lines": [UPRIGHT], "ground": GROUND}
+        {"name": "cam", "source": "clip.mp4", "frame_size": SIZE, "lines": lines, "ground": GROUND}
     )
     scene = Scene(camera, device="box", model=None)
     for seen, at in film(frames, every_s=every_s):
@@ -45,6 +47,26 @@ def crossing_car(**more: float) -> list[list[Body]]:
 def test_given_a_steady_car_then_its_speed_comes_from_capture_times() -> None:
     assert mean_kmh(counted(crossing_car())) == pytest.approx(72.0, abs=0.2)
     assert mean_kmh(counted(crossing_car(), every_s=0.2)) == pytest.approx(36.0, abs=0.2)
+
+
+@pytest.mark.parametrize("after_s", [0, 6])
+@pytest.mark.parametrize(
+    ("first", "then", "volume"), [(RoadUser.CAR, RoadUser.TRUCK, 1), (RoadUser.TRUCK, RoadUser.CAR, 2)]
+)
+def test_given_the_vote_changes_after_its_speed_was_told_then_the_speed_is_of_those_who_are_counted(
+    first: RoadUser, then: RoadUser, volume: int, after_s: int
+) -> None:
+    """A car at 72 km/h, and one at 36 that is voted over 2.4 s after the line; told at once or long after they left."""
+    feet = straight((220, 100), (620, 100), 41)
+    turning = [[Body(2, foot, kind=first if foot[0] < 560 else then)] for foot in feet]
+    frames = [
+        (crossing_car()[number] if number < 21 else []) + (turning[number] if number < 41 else [])
+        for number in range(41 + 10 * after_s)
+    ]
+    body = counted(frames, classes=["car"])
+    assert body.speed_kmh is not None
+    assert (body.volume, body.speed_kmh.n) == (volume, volume)
+    assert mean_kmh(body) == pytest.approx(54.0 if volume == 2 else 72.0, abs=0.2)
 
 
 def test_given_it_brakes_evenly_then_its_speed_is_that_on_the_line() -> None:
