@@ -25,6 +25,7 @@ _PART_SCORE: Final = 0.7  # a part's score at least, in scores of the box
 _PARTS_APART: Final = 0.5  # the parts share at most this much of the smaller one: else they are one thing read twice
 _PARTS_FILL: Final = 0.6  # and cover at least this much of the box together
 _PARTS_SPAN: Final = 0.7  # intersection over union of the box with the smallest box around both parts, at least
+_PARTS_BEFORE: Final = 0.05  # of the box's height: where both parts end lower than that below it, they stand before it
 
 # By value of RoadUser: people, two wheels, four wheels …
 _KIND: Final = np.array([0, 1, 1, 2, 2, 2, 2])
@@ -83,7 +84,9 @@ def drop_spans(found: Detections) -> Detections:
     own beside theirs, and three are counted where two passed. It is dropped where two boxes of its kind (people, two
     wheels or four) lie mostly within it, are seen about as surely, hardly share any of it, and together are what it
     spans. So it stays where it is seen alone, where only one part is seen, where the parts are as good as the box
-    itself, and where two small things stand in front of a large one that reaches beyond them.
+    itself, where two small things stand in front of a large one that reaches beyond them, and where both parts end
+    lower in the picture: what goes around two reaches down to their feet, and an adult behind two children does not.
+    One who stands between two smaller ones, or covers both, can't be told from a box around them, and is dropped.
 
     Args:
         found: Detections in any order; order is kept.
@@ -91,7 +94,7 @@ def drop_spans(found: Detections) -> Detections:
     if len(found) < 3:
         return found
     boxes, kind = found.boxes, _KIND[found.classes]
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    area, height = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1), boxes[:, 3] - boxes[:, 1]
     shared = _shared_area(boxes, boxes)
     part = (shared >= _PART_INSIDE * area) & (area < _PART_SMALLER * area[:, None]) & (kind[:, None] == kind)
     part &= found.scores >= _PART_SCORE * found.scores[:, None]
@@ -106,7 +109,8 @@ def drop_spans(found: Detections) -> Detections:
             [np.minimum(boxes[one, :2], boxes[other, :2]), np.maximum(boxes[one, 2:], boxes[other, 2:])], axis=1
         )
         span = pairwise_iou(boxes[whole][None], around)[0] >= _PARTS_SPAN
-        spans[whole] = bool((apart & fill & span).any())
+        before = np.minimum(boxes[one, 3], boxes[other, 3]) > boxes[whole, 3] + _PARTS_BEFORE * height[whole]
+        spans[whole] = bool((apart & fill & span & ~before).any())
     return found.select(~spans) if spans.any() else found
 
 

@@ -160,6 +160,15 @@ def test_given_people_in_a_group_then_all_stay_but_the_box_around_two() -> None:
     assert drop_spans(seen((50, 2, 106, 97, 0.6, PERSON), *people)).boxes.tolist() == seen(*people).boxes.tolist()
 
 
+def test_given_a_grown_up_who_stands_behind_two_children_then_all_stay() -> None:
+    children: list[Row] = [(0, 14, 26, 106, 0.8, PERSON), (25, 16, 50, 107, 0.8, PERSON)]
+    grown_up: Row = (0, 0, 50, 100, 0.7, PERSON)
+
+    assert len(drop_spans(seen(grown_up, *children))) == 3
+    around: Row = (0, 8, 50, 105, 0.7, PERSON)  # down to their feet
+    assert drop_spans(seen(around, *children)).boxes.tolist() == seen(*children).boxes.tolist()
+
+
 def test_given_boxes_when_compared_then_overlap_is_the_shared_part_of_the_union() -> None:
     first = np.array([[0, 0, 10, 10], [5, 5, 5, 5]], np.float32)
     second = np.array([[5, 0, 15, 10], [20, 20, 30, 30], [5, 5, 5, 5]], np.float32)
