@@ -46,6 +46,7 @@ def prepare_folder(
     record: Mapping[str, Any],
     data_changed: str | None = None,
     plan_changed: str | None = None,
+    reached: Mapping[str, Any] | None = None,
 ) -> None:
     """Make the run's folder with a copy of the network's description and the record of how it is trained.
 
@@ -55,6 +56,7 @@ def prepare_folder(
         record: What :func:`record_of` gave.
         data_changed: Why a run may go on with other data than it started with; written into its record.
         plan_changed: Why a run may go on by another plan, such as other stages; written into its record.
+        reached: How far the run has come, by the checkpoint it goes on from: what was done after that is done again.
 
     Raises:
         SystemExit: The folder holds a run made with another configuration, network or data.
@@ -72,7 +74,7 @@ def prepare_folder(
         ("data_sha256", "earlier_data", data_changed),
     ):
         if why is not None and before[key] != record[key]:
-            was = {key: before[key], "until": _where(folder), "why": why}
+            was = {key: before[key], "until": dict(reached or {}), "why": why}
             agreed = {**agreed, key: record[key], earlier: [*before.get(earlier, []), was]}
     for key in ("config", "data_sha256", "started_from"):
         if agreed.get(key) != record.get(key):
@@ -88,13 +90,6 @@ def _write(record_file: Path, record: Mapping[str, Any]) -> None:
     partial = record_file.with_suffix(".partial")
     partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     partial.replace(record_file)
-
-
-def _where(folder: Path) -> dict[str, Any]:
-    """How far a run has come, by the last line of its log; empty before there is one."""
-    log = folder / "log.jsonl"
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    return {key: json.loads(lines[-1])[key] for key in ("images", "trained_s")} if lines else {}
 
 
 def versions() -> dict[str, str]:

@@ -42,6 +42,15 @@ def build_optimizer(model: DetectionModel, plan: Plan) -> Optimizer:
     return torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(plan.momentum, 0.999))
 
 
+def reached(folder: Path) -> dict[str, int]:
+    """How far a run has come, by the checkpoint it goes on from; empty before there is one. Its log may be ahead."""
+    path = folder / "last.pt"
+    if not path.exists():
+        return {}
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return {"images": int(state["images"]), "trained_s": round(state["trained_s"])}
+
+
 class Run:
     """One training run: its weights, its averaged weights, where it stands, and its folder."""
 

@@ -27,7 +27,7 @@ from models.train.pictures import Pictures, batches, collate
 from models.train.plan import Plan
 from models.train.processes import agreed
 from models.train.record import prepare_folder, record_of
-from models.train.run import Run
+from models.train.run import Run, reached
 from models.train.start import origin_of, start_from
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def main() -> None:
     data_sha256 = folder_hash(args.data)
     origin = None if args.start_from is None else origin_of(args.start_from)
     record = record_of(plan, data_sha256=data_sha256, stills=len(samples), command=sys.argv[1:], origin=origin)
-    prepare_folder(args.run, args.network, record, args.data_changed, args.plan_changed)
+    prepare_folder(args.run, args.network, record, args.data_changed, args.plan_changed, reached(args.run))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -254,13 +254,14 @@ def test_given_another_plan_and_the_reason_when_resumed_then_each_plan_before_st
     record: dict[str, Any] = {"config": {"stages": [1.0]}, "data_sha256": "a", "versions": {}}
     prepare_folder(run, network, record, plan_changed="nothing to change yet")
     assert json.loads((run / "config.json").read_text()) == record
-    (run / "log.jsonl").write_text('{"images": 64, "trained_s": 9}\n{"images": 640, "trained_s": 90, "loss": 2.5}\n')
+    (run / "log.jsonl").write_text('{"images": 999, "trained_s": 140, "loss": 2.5}\n')  # ahead of the last checkpoint
+    reached = {"images": 640, "trained_s": 90}
     second = {**record, "config": {"stages": [0.5, 1.0]}}
     with pytest.raises(SystemExit, match=r"another 'config'.*--plan-changed"):
         prepare_folder(run, network, second, data_changed="a reason for other data is none for another plan")
-    prepare_folder(run, network, second, plan_changed="larger pictures at the end")
-    prepare_folder(run, network, second, plan_changed="the same line again")
-    was = {"config": {"stages": [1.0]}, "until": {"images": 640, "trained_s": 90}, "why": "larger pictures at the end"}
+    prepare_folder(run, network, second, plan_changed="larger pictures at the end", reached=reached)
+    prepare_folder(run, network, second, plan_changed="the same line again", reached={"images": 700, "trained_s": 99})
+    was = {"config": {"stages": [1.0]}, "until": reached, "why": "larger pictures at the end"}
     assert json.loads((run / "config.json").read_text()) == {**second, "earlier_plans": [was]}
     third = {**record, "config": {"stages": [0.9, 1.0]}, "data_sha256": "b"}
     prepare_folder(run, network, third, "labels were wrong", "and fewer large ones")
