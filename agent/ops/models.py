@@ -198,15 +198,17 @@ def _describe(args: argparse.Namespace) -> int:
     given = {"name": args.name, "version": args.model_version, "licence": args.licence}
     named = dataclasses.replace(model.description, **{key: value for key, value in given.items() if value})
     written = write_described(model.data, named, args.output)
-    _OUT.print(f"{args.output} describes itself now: {written.name} {written.version}, sha256 {written.sha256}")
+    said = f"{args.output} describes itself now: {written.name} {written.version}, sha256 {written.sha256}"
+    _OUT.print(escape(said), soft_wrap=True)
     return 0
 
 
 def _quantize(args: argparse.Namespace) -> int:
     made = quantize(args.model, args.output, args.frames, foreign=_foreign(args), count=args.count)
     before, after = args.model.stat().st_size, args.output.stat().st_size
-    _OUT.print(
+    said = (
         f"{args.output}: {made.name} {made.version}, {before / 1e6:.1f} MB became {after / 1e6:.1f} MB; "
         f"measure it: kentongan models eval {args.output} DATA --versus {args.model}"
     )
+    _OUT.print(escape(said), soft_wrap=True)
     return 0

@@ -171,6 +171,7 @@ def test_a_foreign_file_describes_itself_afterwards_and_sees_the_same(folder: Pa
     )  # fmt: skip
     assert done.code == 0, done.err
     said = read_model(tmp_path / "own.onnx").description
+    assert f" sha256 {said.sha256}\n" in done.out
     assert (said.name, said.version, said.licence, said.labels) == ("street-squares", "2.0", "MIT", ("car",))
     image = picture([Square(0, 16, speed_px_s=132)], 1.0)
     before = open_detector(folder / "bright.onnx").detect([image])[0]
