@@ -1,18 +1,20 @@
-"""Completes motorcycles that are labelled without their riders: finds the riders and grows the boxes over them.
+"""Completes motorcycles that are labelled without their riders, and riders that are labelled without their motorcycle.
 
     python -m models.train.riders DATA DETECTOR.onnx
 
 On most cameras of the data a motorcycle's box covers its riders, on some it ends at the saddle; a network that learns
-both cuts off heads everywhere. DETECTOR is any model that knows persons by COCO's labels. Rewrites `labels/train` and
-keeps what was there in `labels-as-given/train`, from which it always starts: a second run gives the same. Grows
-motorcycles, drops labelled persons who turn out to ride one, adds no box, and never touches the validation split.
+both cuts off heads everywhere. And where nobody labelled a far motorcycle its rider is labelled as a person; a network
+that learns that knows no pedestrians. DETECTOR is any model that knows persons and motorcycles by COCO's labels.
+Rewrites `labels/train` and keeps what was there in `labels-as-given/train`, from which it always starts: a second run
+gives the same. Grows motorcycles, drops labelled persons who turn out to ride one, makes a person who rides a
+motorcycle without a label that motorcycle, and never touches the validation split.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,7 @@ from agent.vision.describe import ForeignModel
 from agent.vision.detector import load_detector
 from agent.vision.model_file import read_model
 from agent.vision.riders import join_riders
-from agent.vision.suppression import suppress
+from agent.vision.suppression import pairwise_iou, suppress
 from models.train.dataset import IMAGE_SUFFIXES, MOTORCYCLE, PERSON, parse_labels
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 
 MACHINE_SCORE = 0.5  # what a labelled machine counts for against a found person, who then needs 0.3 to be its rider
 PERSON_SCORE = 0.9  # what a labelled person counts for
+UNSURE_SCORE = 0.6  # … where it may be a rider: a found machine then needs 0.24 to be ridden
+KNOWN_IOU = 0.3  # a found machine that covers a labelled one so far is that one
 RIDES = 0.6  # a labelled person of whom so much lies in a box that grew is its rider
 INSIDE = 0.75  # a person of whom so much lies in a labelled machine is in its box already
 TILE = 0.6  # a tile's side, of the picture's: far riders are a dozen pixels high
@@ -55,38 +59,78 @@ LEAST_GROWTH = 0.002  # of the picture; less is a rounded label
 CUT_PX = 2.0  # a person who touches a tile's inner edge so closely is cut; the next tile shows the whole
 
 
-def complete(data: Path, detector: Eye) -> tuple[int, int]:
-    """Grow the motorcycles of the training split over their riders.
+@dataclass(slots=True)
+class Completed:
+    """How many motorcycles are labelled, how many grew, and how many persons became one."""
 
-    Returns:
-        How many motorcycles there are, and how many grew.
-    """
+    machines: int = 0
+    grown: int = 0
+    added: int = 0
+
+
+def complete(data: Path, detector: Eye) -> Completed:
+    """Grow the motorcycles of the training split over their riders, and give machines to riders that have none."""
     given, labels = data / "labels-as-given" / "train", data / "labels" / "train"
     if not given.exists():
         shutil.copytree(labels, given)
-    machines = grown = 0
+    done = Completed()
     for path in track(sorted(given.glob("*.txt")), "riders"):
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         boxes, faults = parse_labels("\n".join(lines))
         if faults:
             raise SystemExit(f"{path}:{faults[0]}")
-        own = boxes[:, 0] == MOTORCYCLE
-        if not own.any():
-            continue
-        picture = _picture(data / "images" / "train", path.stem)
-        found = persons_in(picture, detector)
-        size = np.array([picture.shape[1], picture.shape[0]] * 2, np.float32)
-        labelled = boxes[boxes[:, 0] == PERSON, 1:]
-        everybody = suppress(_persons(found, labelled * size), SAME_PERSON_IOU)
-        whole = with_riders(boxes[own, 1:] * size, everybody) / size
-        changed = np.abs(whole - boxes[own, 1:]).max(axis=1) > LEAST_GROWTH
-        machines, grown = machines + len(whole), grown + int(changed.sum())
-        for row, box in zip(np.flatnonzero(own)[changed], whole[changed], strict=True):
-            lines[row] = _line(np.clip(box, 0, 1))
-        riding = (shares_inside(boxes[:, 1:], whole[changed]).max(axis=1, initial=0) >= RIDES) & (boxes[:, 0] == PERSON)
-        kept = [line for line, rides in zip(lines, riding, strict=True) if not rides]
-        (labels / path.name).write_text("\n".join(kept) + "\n", encoding="utf-8")
-    return machines, grown
+        if np.isin(boxes[:, 0], (MOTORCYCLE, PERSON)).any():
+            picture = _picture(data / "images" / "train", path.stem)
+            lines = _completed(lines, boxes, seen_in(picture, detector), picture.shape[1::-1], done)
+        (labels / path.name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return done
+
+
+def _completed(lines: list[str], boxes: Boxes, seen: Detections, size: tuple[int, int], done: Completed) -> list[str]:
+    """The lines of one picture, whose boxes are relative; what is seen in it is in pixels."""
+    unit = np.array(size * 2, np.float32)
+    lines, own, is_person = list(lines), np.flatnonzero(boxes[:, 0] == MOTORCYCLE), boxes[:, 0] == PERSON
+    machines, labelled = boxes[own, 1:], boxes[is_person, 1:]
+    found = seen.select(seen.classes == RoadUser.PERSON)
+    whole = with_riders(machines * unit, suppress(_persons(found, labelled * unit), SAME_PERSON_IOU)) / unit
+    grew = np.abs(whole - machines).max(axis=1, initial=0) > LEAST_GROWTH
+    done.machines, done.grown = done.machines + len(whole), done.grown + int(grew.sum())
+    for row, box in zip(own[grew], whole[grew], strict=True):
+        lines[row] = _line(np.clip(box, 0, 1))
+    riding = (shares_inside(boxes[:, 1:], whole[grew]).max(axis=1, initial=0) >= RIDES) & is_person
+    others = seen.select(seen.classes == RoadUser.MOTORCYCLE)
+    walking = np.flatnonzero(is_person & ~riding)
+    unknown, rides = unlabelled_machines(boxes[walking, 1:] * unit, others, whole * unit)
+    done.added += len(unknown)
+    riding[walking[rides]] = True
+    kept = [line for line, gone in zip(lines, riding, strict=True) if not gone]
+    return kept + [_line(np.clip(box / unit, 0, 1)) for box in unknown]
+
+
+def unlabelled_machines(persons: Boxes, found: Detections, labelled: Boxes) -> tuple[Boxes, NDArray[np.bool_]]:
+    """Motorcycles without a label, each with the labelled persons who ride it; boxes in pixels.
+
+    Args:
+        persons: (n, 4) float32, labelled persons.
+        found: Motorcycles a detector found, some twice.
+        labelled: (m, 4) float32, motorcycles that have a label.
+
+    Returns:
+        Boxes (k, 4) float32 of motorcycles with their riders, and which of the persons ride them, bool (n,).
+    """
+    found = suppress(found, SAME_PERSON_IOU)
+    new = found.select(pairwise_iou(found.boxes, labelled).max(axis=1, initial=0) < KNOWN_IOU)
+    everybody = Detections(
+        np.concatenate([new.boxes, persons]).astype(np.float32),
+        np.concatenate([new.scores, np.full(len(persons), UNSURE_SCORE)]).astype(np.float32),
+        np.concatenate([new.classes, np.full(len(persons), RoadUser.PERSON)]).astype(np.int64),
+    )
+    joined = join_riders(everybody)
+    walks = joined.boxes[joined.classes == RoadUser.PERSON]
+    inside = shares_inside(persons, new.boxes) >= INSIDE
+    rides = np.array([not (walks == person).all(axis=1).any() for person in persons], bool) | inside.any(axis=1)
+    ridden = (np.abs(joined.boxes[: len(new)] - new.boxes).max(axis=1, initial=0) > 0) | inside.any(axis=0)
+    return np.asarray(joined.boxes[: len(new)][ridden], np.float32), rides
 
 
 def with_riders(machines: Boxes, persons: Detections) -> Boxes:
@@ -110,8 +154,8 @@ def shares_inside(boxes: Boxes, others: Boxes) -> Boxes:
     return np.asarray(shared / np.maximum(area, 1e-9)[:, None], np.float32)
 
 
-def persons_in(picture: Picture, detector: Eye) -> Detections:
-    """Persons in the whole picture and in four overlapping tiles of it, some twice; boxes in its pixels."""
+def seen_in(picture: Picture, detector: Eye) -> Detections:
+    """What is seen in the whole picture and in four overlapping tiles of it, some twice; boxes in its pixels."""
     height, width = picture.shape[:2]
     tile_w, tile_h = int(width * TILE), int(height * TILE)
     corners = [(x, y) for y in (0, height - tile_h) for x in (0, width - tile_w)]
@@ -124,8 +168,7 @@ def persons_in(picture: Picture, detector: Eye) -> Detections:
         cut |= (boxes[:, 1] < CUT_PX) & (y > 0) | (boxes[:, 3] > tile_h - CUT_PX) & (y + tile_h < height)
         moved = replace(part, boxes=boxes + np.array([x, y, x, y], np.float32))
         parts.append(moved.select(~cut))
-    everything = Detections(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("boxes", "scores", "classes")))
-    return everything.select(everything.classes == RoadUser.PERSON)
+    return Detections(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("boxes", "scores", "classes")))
 
 
 def _picture(folder: Path, stem: str) -> Picture:
@@ -161,8 +204,11 @@ def main() -> None:
     args = parser.parse_args()
     model = read_model(args.detector, ForeignModel(labels="coco"))
     apart = replace(model, description=replace(model.description, riders_joined=True))  # leaves riders alone
-    machines, grown = complete(args.data, load_detector(apart))
-    print(f"{grown} of {machines} motorcycles grew over their riders; labels as given: {args.data}/labels-as-given")
+    done = complete(args.data, load_detector(apart))
+    print(
+        f"{done.grown} of {done.machines} motorcycles grew over their riders; {done.added} riders that were labelled as"
+    )
+    print(f"persons are motorcycles now; labels as given: {args.data}/labels-as-given")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agent.values import Detections, RoadUser
-from models.train.riders import complete, persons_in, with_riders
+from models.train.riders import Completed, complete, seen_in, unlabelled_machines, with_riders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +69,7 @@ def test_given_labels_when_completed_twice_then_only_training_motorcycles_grew_a
     given = (line(2, *MACHINE), car, line(0, *RIDER), line(0, 300, 60, 320, 120))
     data = data_with(tmp_path, *given)
     for _ in range(2):
-        assert complete(data, SeesPersons(RIDER)) == (1, 1)
+        assert complete(data, SeesPersons(RIDER)) == Completed(machines=1, grown=1)
         assert (data / "labels/train/a.txt").read_text().splitlines() == [
             line(2, 100, 60, 140, 160),
             car,
@@ -79,6 +79,59 @@ def test_given_labels_when_completed_twice_then_only_training_motorcycles_grew_a
     assert (data / "labels-as-given/train/a.txt").read_text().splitlines() == list(given)
 
 
+def motorcycles(*boxes: tuple[float, ...], score: float = 0.5) -> Detections:
+    count = len(boxes)
+    classes = np.full(count, RoadUser.MOTORCYCLE, np.int64)
+    return Detections(np.array(boxes, np.float32).reshape(-1, 4), np.full(count, score, np.float32), classes)
+
+
+NO_LABELS = np.zeros((0, 4), np.float32)
+
+
+def test_given_a_labelled_person_on_a_machine_without_a_label_then_both_are_one_motorcycle() -> None:
+    boxes, rides = unlabelled_machines(
+        np.array([RIDER, (300, 60, 320, 120)], np.float32), motorcycles(MACHINE), NO_LABELS
+    )
+    np.testing.assert_allclose(boxes, [[100, 60, 140, 160]])
+    assert rides.tolist() == [True, False]
+
+
+def test_given_a_found_machine_that_covers_its_rider_then_it_is_the_motorcycle() -> None:
+    whole = (100.0, 58.0, 140.0, 160.0)
+    boxes, rides = unlabelled_machines(np.array([RIDER], np.float32), motorcycles(whole), NO_LABELS)
+    np.testing.assert_allclose(boxes, [whole])
+    assert rides.tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("found_machines", "labelled"),
+    [
+        (motorcycles(MACHINE), np.array([MACHINE], np.float32)),
+        (motorcycles(MACHINE, score=0.2), NO_LABELS),
+        (motorcycles((200, 100, 240, 160)), NO_LABELS),
+        (motorcycles(), NO_LABELS),
+    ],
+    ids=["it has a label", "too unsure", "elsewhere", "none"],
+)
+def test_given_no_new_machine_under_a_person_then_the_person_stays(found_machines: Detections, labelled: Any) -> None:
+    boxes, rides = unlabelled_machines(np.array([RIDER], np.float32), found_machines, labelled)
+    assert len(boxes) == 0
+    assert rides.tolist() == [False]
+
+
+def test_given_riders_labelled_as_persons_when_completed_then_labels_name_the_motorcycle(tmp_path: Path) -> None:
+    class SeesTheMachine(SeesPersons):
+        def detect(self, images: Sequence[Any]) -> list[Detections]:
+            return [motorcycles(MACHINE) if images[0].shape[:2] == (HEIGHT, WIDTH) else motorcycles()]
+
+    data = data_with(tmp_path, line(0, *RIDER), line(0, 300, 60, 320, 120))
+    assert complete(data, SeesTheMachine()) == Completed(added=1)
+    assert (data / "labels/train/a.txt").read_text().splitlines() == [
+        line(0, 300, 60, 320, 120),
+        line(2, 100, 60, 140, 160),
+    ]
+
+
 def test_given_persons_in_tiles_then_they_are_told_in_pixels_of_the_whole_and_cut_ones_are_left_out() -> None:
     class SeesCorners:
         def detect(self, images: Sequence[Any]) -> list[Detections]:
@@ -86,7 +139,7 @@ def test_given_persons_in_tiles_then_they_are_told_in_pixels_of_the_whole_and_cu
                 return [found()]
             return [found((10, 20, 20, 40), (0, 60, 12, 90))]
 
-    boxes = persons_in(np.zeros((HEIGHT, WIDTH, 3), np.uint8), SeesCorners()).boxes.tolist()
+    boxes = seen_in(np.zeros((HEIGHT, WIDTH, 3), np.uint8), SeesCorners()).boxes.tolist()
     assert [160 + 10, 80 + 20, 160 + 20, 80 + 40] in boxes
     assert sum(box[2] - box[0] == 12 for box in boxes) == 2  # cut at the left edge of the two right tiles, so dropped
 
