@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from agent.config.rules import Aggression as Settings
 from agent.records import Body, Detail, Scalar
+from agent.scene.accustomed import Accustomed
 from agent.scene.episode import Episode
+from agent.scene.roster import as_state
 from agent.scene.rule import Moment, Setting, State
 
 MOST_NAMED: Final = 8
@@ -33,12 +35,14 @@ class Aggression:
         wish = self._wish or Settings()
         kept = {} if self._wish is None else state  # what is switched off, the ledger ends
         self._episode = Episode(setting, "aggression", None, enter_s=wish.enter_s, leave_s=wish.leave_s, state=kept)
+        self._accustomed = Accustomed(wish.likeness, wish.likeness_least, as_state(state.get("accustomed")))
         self._leave_s = wish.leave_s
         self._unjudged_s: float | None = None
 
     def state(self) -> State:
-        """The open event."""
-        return self._episode.state()
+        """The open event, and what this camera is accustomed to."""
+        learnt = self._accustomed.state()
+        return self._episode.state() | ({"accustomed": learnt} if learnt else {})
 
     def step(self, moment: Moment) -> list[Body]:
         """Start, update or end the event."""
@@ -48,11 +52,16 @@ class Aggression:
         if fight is None:
             return self._go_unjudged(moment)
         self._unjudged_s = None
+        level = self._wish.likeness
+        if self._wish.learns:
+            level = self._accustomed.level
+            self._accustomed.learn(moment.at.mono_s, fight.value)
         details: dict[str, Detail] | None = None
-        if fight.value >= self._wish.likeness:
+        if fight.value >= level:
             named: list[Scalar] = list(fight.tracks[:MOST_NAMED])
             details = {
                 "likeness": round(fight.value, 2),
+                "level": round(level, 2),
                 "tracks": named,
                 "place": {"x": round(fight.place[0], 3), "y": round(fight.place[1], 3)},
                 "why": WHY_AT_A_THING if fight.at_thing else WHY,

@@ -41,7 +41,7 @@ def measure(bench: Bench) -> Section:
     fights = bench.pieces.each("fights", _fight_pieces(bench, clips))
     loops = bench.pieces.each("ordinary", _ordinary_pieces(bench))
     whole, crop = (float(np.mean([one["right"][view] for one in fights.values()])) for view in ("whole", "crop"))
-    found = {level: _found(fights, loops, Aggression(likeness=level)) for level in LEVELS}
+    found = {level: _found(fights, loops, Aggression(likeness=level, learns=False)) for level in LEVELS}
     chosen = _found(fights, loops, Aggression())
     hours = {clip: sum(one["judged_s"] for one in _of(loops, clip)) / 3600 for clip in _clips(loops)}
     per_hour = sum(chosen["false"].values()) / sum(hours.values())
@@ -119,13 +119,13 @@ def _found(fights: Told, loops: Told, settings: Aggression) -> dict[str, dict[st
     """Fight and normal clips with an alarm, by way of playing; alarms in ordinary footage, by clip."""
     found = {
         f"{kind} {way}": sum(
-            films.alarms(one[way], settings) > 0 for name, one in fights.items() if name.startswith(kind)
+            films.alarms([(one[way], STEP_S)], settings) > 0 for name, one in fights.items() if name.startswith(kind)
         )
         for kind in KINDS
         for way in WAYS
     }
     false = {
-        clip: sum(films.alarms(one["values"], settings, one["step_s"]) for one in _of(loops, clip))
+        clip: films.alarms([(one["values"], one["step_s"]) for one in _of(loops, clip)], settings)
         for clip in _clips(loops)
     }
     return {"clips": found, "false": false}

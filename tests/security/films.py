@@ -47,14 +47,17 @@ def likeness(shots: Shots, judge: ClipJudge, step_s: float = STEP_S) -> list[flo
     return found
 
 
-def alarms(values: Sequence[float], settings: Aggression, step_s: float = STEP_S) -> int:
-    """How many alarms the agent's rule makes of a film."""
+def alarms(parts: Iterable[tuple[Sequence[float], float]], settings: Aggression) -> int:
+    """How many alarms the agent's rule makes of films in turn: the likeness of each picture, and seconds between."""
     rule = Rule(Setting("bench", Camera(name="camera", source="film", aggression=settings)), {})
-    begun = 0
-    for number, value in enumerate(values):
-        at = Instant(mono_s=number * step_s, utc_s=1.7e9 + number * step_s)
-        told = rule.step(Moment(at, LIVE, CLEAR, None, {}, Likeness(value)))
-        begun += sum(isinstance(body, EventBody) and body.phase == "start" for body in told)
+    begun, now_s = 0, 0.0
+    for values, step_s in parts:
+        for value in values:
+            at = Instant(mono_s=now_s, utc_s=1.7e9 + now_s)
+            told = rule.step(Moment(at, LIVE, CLEAR, None, {}, Likeness(value)))
+            begun += sum(isinstance(body, EventBody) and body.phase == "start" for body in told)
+            now_s += step_s
+        now_s += settings.leave_s  # the next film is another scene
     return begun
 
 

@@ -15,7 +15,7 @@ from agent.config.rules import Aggression
 from agent.values import Detections
 from tests.fakes.bright_street import write_bright_clip, write_bright_model
 from tests.security.bench import Bench
-from tests.security.films import alarms
+from tests.security.films import STEP_S, alarms
 from tests.security.pieces import Pieces
 from tests.security.section import Figure, Picture, Section
 from tests.security.table import MEASURES, keep_section, kept_sections, write_report
@@ -94,7 +94,7 @@ def test_given_sections_measured_one_by_one_then_the_report_holds_them_all_and_n
     [([0.0] * 9 + [0.95] * 9, 1), ([0.95, 0.95, 0.95, 0.0] * 5, 0), (([0.95] * 9 + [0.0] * 60) * 2, 2)],
 )
 def test_alarms_of_a_film_are_those_of_the_agents_rule(likeness: list[float], count: int) -> None:
-    assert alarms(likeness, Aggression(likeness=0.9)) == count
+    assert alarms([(likeness, STEP_S)], Aggression(likeness=0.9)) == count
 
 
 def test_every_row_of_the_table_has_a_measurement() -> None:
