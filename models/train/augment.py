@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from models.train.paste import paste
 from models.train.spoil import spoil
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.random import Generator
     from numpy.typing import NDArray
@@ -49,6 +50,7 @@ def compose(
     *,
     mosaic: float,
     spoil_rate: float = 1.0,
+    pedestrians: Sequence[Picture] = (),
 ) -> tuple[Picture, Boxes]:
     """Build one training picture of `size` (width, height) px.
 
@@ -59,6 +61,7 @@ def compose(
         rng: The only source of randomness.
         mosaic: Chance that four stills share the canvas.
         spoil_rate: Scales the chance of every colour change.
+        pedestrians: Some of these cut-out people are pasted in, where there are any.
 
     Returns:
         The picture (height, width, 3) uint8 BGR and its boxes (n, 5) float32: class, x1, y1, x2, y2 in px.
@@ -73,6 +76,8 @@ def compose(
         boxes = np.concatenate(parts)
     else:
         boxes = _place(canvas, first, (0, 0, width, height), size, rng, alone=True)
+    if pedestrians:
+        boxes = paste(canvas, boxes, pedestrians, rng)
     return spoil(canvas, rng, spoil_rate), boxes
 
 

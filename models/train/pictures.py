@@ -10,6 +10,7 @@ import torch
 
 from models.train.augment import compose
 from models.train.dataset import repeat_weights
+from models.train.paste import cutouts
 from models.train.processes import rank, world_size
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Pictures:
     def __init__(self, samples: list[Sample], plan: Plan, stage: Stage) -> None:
         self._samples, self._plan, self._stage = samples, plan, stage
         weights = repeat_weights(samples)
-        weights *= np.array([stage.people if sample.source == "people" else 1.0 for sample in samples])
+        self._pedestrians = cutouts(samples)
         self._cumulative = np.cumsum(weights / weights.sum())
 
     def __len__(self) -> int:
@@ -50,7 +51,16 @@ class Pictures:
         first = self._draw((i * GOLDEN_STEP) % 1.0)
         stage = self._stage
         size = (stage.width, stage.height)
-        return compose(first, lambda: self._draw(rng.random()), size, rng, mosaic=stage.mosaic, spoil_rate=stage.spoil)
+        pedestrians = self._pedestrians if rng.random() < stage.pasted else []
+        return compose(
+            first,
+            lambda: self._draw(rng.random()),
+            size,
+            rng,
+            mosaic=stage.mosaic,
+            spoil_rate=stage.spoil,
+            pedestrians=pedestrians,
+        )
 
 
 def collate(items: list[Item]) -> dict[str, Tensor]:

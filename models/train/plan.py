@@ -18,7 +18,7 @@ class Stage:
         width, height: Picture size, px, multiples of 32.
         mosaic: Chance of four stills on one picture.
         spoil: Scales the chances of bad light and quality.
-        people: How much more often stills of the source `people` are drawn than at first.
+        pasted: Chance that pedestrians are pasted into a picture.
     """
 
     until: float
@@ -26,7 +26,7 @@ class Stage:
     height: int
     mosaic: float
     spoil: float = 1.0
-    people: float = 1.0
+    pasted: float = 0.4
 
 
 @dataclass(frozen=True, slots=True)
