@@ -26,7 +26,7 @@ from agent.values import Frame
 from agent.vision.model_file import ModelFile, read_model
 from agent.watching import Lane
 from tests.fakes import street_models as models
-from tests.fakes.mosquitto import free_port
+from tests.fakes.ports import free_port
 from tests.fakes.tuf_repository import Maintainer
 
 AROUND_S, REST_S, WARM_S = 0.5, 1.0, 6.0

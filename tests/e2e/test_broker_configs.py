@@ -13,7 +13,8 @@ from agent.mqtt.credentials import tls_context
 from agent.receive import Receiver, ReceiveSettings, SqliteStore
 from tests.fakes.box import Box
 from tests.fakes.certificates import Authority, Pair
-from tests.fakes.mosquitto import Mosquitto, add_user, free_port
+from tests.fakes.mosquitto import Mosquitto, add_user
+from tests.fakes.ports import free_port
 from tests.fakes.records import count_record, event_record
 from tests.fakes.subscriber import Heard, Subscriber
 

@@ -17,7 +17,8 @@ from agent.records import EventBody
 from tests.fakes.box import Box
 from tests.fakes.certificates import Authority
 from tests.fakes.messages import BIRTH
-from tests.fakes.mosquitto import Mosquitto, add_user, free_port
+from tests.fakes.mosquitto import Mosquitto, add_user
+from tests.fakes.ports import free_port
 from tests.fakes.records import count_record, event_record, zone_record
 from tests.fakes.speaker import speaker
 from tests.fakes.subscriber import Subscriber

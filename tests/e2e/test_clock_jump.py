@@ -11,7 +11,8 @@ import pytest
 from tests.fakes.agent_process import AgentProcess, await_true, stored_kinds
 from tests.fakes.bright_street import TRAFFIC, write_bright_clip, write_bright_model
 from tests.fakes.faketime import WallClock, why_unavailable
-from tests.fakes.mosquitto import Mosquitto, free_port
+from tests.fakes.mosquitto import Mosquitto
+from tests.fakes.ports import free_port
 from tests.fakes.schema import assert_all_valid
 from tests.fakes.subscriber import Subscriber
 

@@ -9,7 +9,8 @@ import pytest
 from tests.fakes.agent_process import AgentProcess
 from tests.fakes.bright_street import write_bright_model
 from tests.fakes.command import command
-from tests.fakes.mosquitto import Mosquitto, free_port
+from tests.fakes.mosquitto import Mosquitto
+from tests.fakes.ports import free_port
 from tests.fakes.subscriber import Subscriber
 
 CAMERA_SECRET, BROKER_SECRET = "kata-kamera-7", "kata-broker-9"

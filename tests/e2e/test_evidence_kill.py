@@ -14,7 +14,7 @@ from agent.evidence.sealing import open_sealed
 from tests.fakes.agent_process import AgentProcess, await_true, stored_records
 from tests.fakes.bright_street import Square, write_bright_clip, write_bright_model
 from tests.fakes.evidence import key_pair
-from tests.fakes.mosquitto import free_port
+from tests.fakes.ports import free_port
 
 ONE_WAY = (
     "{polygon: [[0.05, 0.05], [0.95, 0.05], [0.95, 0.95]], name: lane, rules: {wrong_way: {along: [[0, 0], [1, 0]]}}}"

@@ -17,7 +17,8 @@ from agent.errors import BrokerError, OutboxError
 from agent.outbox import Batch
 from agent.receive import Receiver, ReceiveSettings, SqliteStore
 from tests.fakes.box import QUICK, Box
-from tests.fakes.mosquitto import Mosquitto, add_user, free_port
+from tests.fakes.mosquitto import Mosquitto, add_user
+from tests.fakes.ports import free_port
 from tests.fakes.records import count_record, event_record
 from tests.fakes.speaker import speaker
 from tests.fakes.subscriber import Subscriber

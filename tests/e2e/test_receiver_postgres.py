@@ -17,7 +17,8 @@ from tests.fakes.agent_process import await_true
 from tests.fakes.box import Box
 from tests.fakes.certificates import Authority
 from tests.fakes.command import assert_one_sentence, command
-from tests.fakes.mosquitto import Mosquitto, free_port
+from tests.fakes.mosquitto import Mosquitto
+from tests.fakes.ports import free_port
 from tests.fakes.postgres import WORD, Postgres, why_unavailable
 from tests.fakes.records import count_record
 

@@ -13,7 +13,8 @@ import pytest
 from tests.fakes.agent_process import AgentProcess, await_true, stored_kinds, stored_records, stored_state
 from tests.fakes.bright_street import TRAFFIC, Square, write_bright_clip, write_bright_model
 from tests.fakes.command import command
-from tests.fakes.mosquitto import Mosquitto, free_port
+from tests.fakes.mosquitto import Mosquitto
+from tests.fakes.ports import free_port
 from tests.fakes.rtsp_server import RtspServer, why_unavailable
 from tests.fakes.schema import assert_all_valid
 from tests.fakes.subscriber import Heard, Subscriber

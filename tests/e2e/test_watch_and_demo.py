@@ -21,7 +21,8 @@ from tests.fakes.box import Box
 from tests.fakes.bright_street import write_bright_clip
 from tests.fakes.command import assert_one_sentence, command
 from tests.fakes.messages import BOOT
-from tests.fakes.mosquitto import Mosquitto, add_user, free_port
+from tests.fakes.mosquitto import Mosquitto, add_user
+from tests.fakes.ports import free_port
 from tests.fakes.records import count_record, event_record
 
 REPOSITORY = Path(__file__).resolve().parents[2]

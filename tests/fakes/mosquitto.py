@@ -17,12 +17,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-
-def free_port() -> int:
-    """A TCP port on loopback that nothing listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.fakes.ports import free_port
 
 
 class Mosquitto:

@@ -21,7 +21,7 @@ from pg8000.exceptions import Error
 from pg8000.native import Connection, identifier
 
 from tests.fakes.certificates import Pair
-from tests.fakes.mosquitto import free_port
+from tests.fakes.ports import free_port
 
 USER: Final = "tmc"
 WORD: Final = "rahasia-basis-data"

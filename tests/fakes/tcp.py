@@ -65,13 +65,6 @@ class AnsweringServer:
             link.close()
 
 
-def free_port() -> int:
-    """A port of the loopback at which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
 def wait_until(true: Callable[[], bool], timeout_s: float = 5.0) -> bool:
     """Wait until something is so, at most so long; say whether it came."""
     pause = threading.Event()

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
-from tests.fakes.mosquitto import free_port
+from tests.fakes.ports import free_port
 
 Fault = Literal["none", "latency", "down", "bandwidth", "slow_close", "timeout", "reset", "slicer", "data_limit"]
 FAULTS: tuple[Fault, ...] = ("latency", "down", "bandwidth", "slow_close", "timeout", "reset", "slicer", "data_limit")

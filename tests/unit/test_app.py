@@ -24,7 +24,7 @@ from agent.video import LiveCamera
 from tests.fakes.bright_street import TRAFFIC, write_bright_clip, write_bright_model
 from tests.fakes.clock import ManualClock
 from tests.fakes.command import assert_one_sentence, command
-from tests.fakes.mosquitto import free_port
+from tests.fakes.ports import free_port
 from tests.fakes.records import count_record
 from tests.fakes.schema import assert_valid
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.app import App
 from agent.config.schema import Config, Secrets
 from tests.fakes.bright_street import TRAFFIC, write_bright_clip, write_bright_model
-from tests.fakes.tcp import free_port
+from tests.fakes.ports import free_port
 
 
 def test_given_a_commit_that_hangs_then_the_box_stops_within_five_seconds(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from agent.ops.check_site import check_site
 from agent.ops.findings import Finding, Level
 from agent.video.probe import Probe
 from tests.fakes.clips import render_clip
-from tests.fakes.mosquitto import free_port
+from tests.fakes.ports import free_port
 
 LINE = "lines: [{name: utara, points: [[0.1, 0.6], [0.9, 0.6]]}]"
 

@@ -29,7 +29,7 @@ from agent.vision.model_file import read_model
 from tests.fakes import update_models as models
 from tests.fakes.agent_process import stored_records
 from tests.fakes.clips import render_clip
-from tests.fakes.mosquitto import free_port
+from tests.fakes.ports import free_port
 from tests.fakes.schema import assert_valid
 from tests.fakes.tuf_repository import Maintainer
 

@@ -9,7 +9,8 @@ import pytest
 
 from agent.video import parse_address, probe
 from agent.video.diagnose import why_no_video
-from tests.fakes.tcp import AnsweringServer, free_port
+from tests.fakes.ports import free_port
+from tests.fakes.tcp import AnsweringServer
 
 SECRET = "op3n:sesame"
 
