@@ -44,20 +44,29 @@ def steady(count: int, *, fps: float = 10.0, first: int = 0) -> list[Shot]:
 
 
 class ScriptedCapture:
-    """A :class:`agent.video.capture.Capture`; after its script every grab fails, as with a closed connection."""
+    """A :class:`agent.video.capture.Capture`; after its script every grab fails, as with a closed connection.
+
+    Attributes:
+        hangs: Set while a grab hangs in "native code".
+        closed: Set when it was closed.
+        retrieved: How many pictures were converted.
+    """
 
     def __init__(self, clock: ManualClock, shots: Iterable[Shot], facts: StreamFacts | None = None) -> None:
         self._clock = clock
         self._shots: Iterator[Shot] = iter(shots)
         self._shot = CLOSED
         self._facts = facts or StreamFacts(64, 48, 10.0, "h264", 0)
+        self.hangs = threading.Event()
         self.closed = threading.Event()
         self.retrieved = 0
 
     def grab(self) -> bool:
         self._shot = next(self._shots, CLOSED)
         if self._shot.until is not None:
+            self.hangs.set()
             self._shot.until.wait(30)
+            self.hangs.clear()
         self._clock.advance(self._shot.wait_s)
         return self._shot.shade is not None
 
