@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.fakes.box import Box
+from tests.fakes.box import QUICK, Box
 from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.records import count_record
 from tests.fakes.tcp_proxy import TcpProxy, Toxic
@@ -18,10 +19,11 @@ from tests.fakes.tcp_proxy import TcpProxy, Toxic
 @pytest.mark.timeout(180)
 def test_given_a_network_that_flaps_then_nothing_grows(tmp_path: Path) -> None:
     process = psutil.Process()
+    eager = replace(QUICK, backoff_s=0.02, backoff_max_s=0.05)  # seventy times a pause is a long wait for nothing
     with (
         Mosquitto(tmp_path / "broker") as broker,
         TcpProxy(broker.port) as proxy,
-        Box(tmp_path, proxy.port) as box,
+        Box(tmp_path, proxy.port, timing=eager) as box,
     ):
 
         def flap(times: int) -> None:

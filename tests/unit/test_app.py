@@ -127,12 +127,11 @@ def test_updates_that_can_not_be_told_now_do_not_end_the_daemon(
     app.start()
     watching = threading.Thread(target=lambda: codes.append(watch(app, NOBODY, stopping)))
     watching.start()
-    time.sleep(1.2)
+    _await(lambda: "the outbox is full" in caplog.text)
     stopping.set()
     watching.join(5)
     app.stop()
     assert codes == [0]
-    assert "the outbox is full" in caplog.text
 
 
 def test_the_daemon_tells_systemd_how_it_fares_until_it_is_told_to_stop(app: App, tmp_path: Path) -> None:

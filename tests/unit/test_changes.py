@@ -14,6 +14,7 @@ from agent.changes import MOST, BusyError, Changes, EndedError, StuckError
 from agent.errors import ConfigError
 
 LONG_S = 10.0
+TURN_S = 0.5  # long enough that a loop which begins at once has begun, on a machine that does other work too
 
 
 class Hand:
@@ -90,7 +91,7 @@ def test_given_one_that_gives_up_while_another_is_done_then_it_is_not_begun() ->
 
 def test_given_one_that_has_begun_then_its_end_is_waited_for() -> None:
     hand = Hand()
-    asked = hand.ask(lambda: time.sleep(0.15) or "done", 0.1)
+    asked = hand.ask(lambda: time.sleep(1.2 * TURN_S) or "done", TURN_S)
     hand.changes.do_waiting()
     assert asked.result(LONG_S) == "done"
 
@@ -98,7 +99,7 @@ def test_given_one_that_has_begun_then_its_end_is_waited_for() -> None:
 def test_given_one_that_begins_and_does_not_end_then_who_asked_hears_that_the_agent_is_stuck() -> None:
     hand = Hand()
     free = threading.Event()
-    asked = hand.ask(lambda: free.wait(LONG_S), 0.05)
+    asked = hand.ask(lambda: free.wait(LONG_S), TURN_S)
     loop = threading.Thread(target=hand.changes.do_waiting)
     loop.start()
     assert isinstance(asked.exception(LONG_S), StuckError)

@@ -20,6 +20,7 @@ from agent.video.source import Phase
 from agent.watching import POLL_S, Lane, WatchLoop
 from tests.fakes.clock import ManualClock
 from tests.fakes.lanes import FilmingCamera, RememberingSink, Room, ToldEngine, lane_of, told_detector
+from tests.fakes.tcp import wait_until
 
 DAY_S = 86_400.0
 
@@ -102,8 +103,7 @@ def test_when_the_loop_is_stopped_then_open_intervals_are_closed_and_handed_over
         time.sleep(0.005)
     assert loop.is_alive()
     before_s = loop.alive_s
-    time.sleep(0.05)
-    assert loop.alive_s > before_s
+    assert wait_until(lambda: loop.alive_s > before_s)
     loop.stop()
     loop.join(5)
     assert not loop.is_alive()
