@@ -47,11 +47,27 @@ def ask(config: Config, camera: str, patience_s: float) -> str:
     wish = config.state_dir / f"{WISH}{camera}"
     answer = wish.with_name(wish.name + ANSWER)
     try:
+        _leave(wish, answer)
+        _await(camera, wish, answer, time.monotonic() + patience_s)
+    except KeyboardInterrupt:
+        wish.unlink(missing_ok=True)  # who gives up waiting does not expect it to be granted some day
+        raise
+    told = answer.read_text(encoding="utf-8").strip()
+    answer.unlink(missing_ok=True)
+    if not told.startswith("ok"):
+        raise KentonganError(told)
+    return f"{camera}: {told}"
+
+
+def _leave(wish: Path, answer: Path) -> None:
+    try:
         answer.unlink(missing_ok=True)
         wish.touch()
     except OSError as error:
         raise OutputError(f"{wish} can't be written: {error.strerror}; run this as the agent's user or root") from error
-    until_s = time.monotonic() + patience_s
+
+
+def _await(camera: str, wish: Path, answer: Path, until_s: float) -> None:
     while not answer.exists():
         if time.monotonic() > until_s and not wish.exists():
             raise KentonganError(f"{camera}: the agent took the wish but gave no answer in time; see its log")
@@ -60,13 +76,4 @@ def ask(config: Config, camera: str, patience_s: float) -> str:
                 f"{camera}: no agent answers, so nothing is accepted yet; the wish is kept, and is granted when the "
                 f"agent runs and the camera is live. To take it back: rm {wish}"
             )
-        try:
-            time.sleep(_POLL_S)
-        except KeyboardInterrupt:
-            wish.unlink(missing_ok=True)  # who gives up waiting does not expect it to be granted some day
-            raise
-    told = answer.read_text(encoding="utf-8").strip()
-    answer.unlink(missing_ok=True)
-    if not told.startswith("ok"):
-        raise KentonganError(told)
-    return f"{camera}: {told}"
+        time.sleep(_POLL_S)

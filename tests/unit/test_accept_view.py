@@ -60,10 +60,21 @@ def test_given_no_agent_then_it_is_said_that_the_wish_stays_and_how_to_take_it_b
 
 
 def test_given_somebody_who_gives_up_waiting_then_no_wish_is_left_behind(tmp_path: Path) -> None:
-    interrupt = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
-    interrupt.start()
-    with pytest.raises(KeyboardInterrupt):
-        ask(box(tmp_path), "gate", 30)
+    wish = tmp_path / f"{WISH}gate"
+
+    def interrupt() -> None:
+        while not wish.exists():
+            threading.Event().wait(0.01)
+        signal.raise_signal(signal.SIGINT)
+
+    # Whoever runs tests in the background has Ctrl-C ignored.
+    kept = signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=interrupt, daemon=True).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ask(box(tmp_path), "gate", 30)
+    finally:
+        signal.signal(signal.SIGINT, kept)
     assert list(tmp_path.iterdir()) == []
 
 
