@@ -184,7 +184,7 @@ def test_given_application_delivery_then_records_are_kept_until_the_ack_covers_t
         twelfth = next(one for one in heard if one.plain["seq"] == 12)
         tmc.say("kentongan/v1/pole-17/ack", {"v": 1, "seq": 12, "id": twelfth.plain["id"]})
         tmc.wait_for(lambda heard: sum(one.plain["seq"] == 20 for one in durable(heard)) >= 2)
-        assert box.outbox.depth().records == 8
+        box.await_(lambda: box.outbox.depth().records == 8)
         again = durable(tmc.heard())[20:]
         assert all(one.plain["backfill"] for one in again)
         assert {one.plain["seq"] for one in again if one.plain["seq"] <= 12} <= set(range(1, 13))

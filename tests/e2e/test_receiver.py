@@ -87,13 +87,14 @@ def test_given_a_box_that_heard_no_ack_then_it_listens_first_and_sends_nothing_t
 ) -> None:
     with receiver(store, broker.port):
         pass  # its session stays at the broker
-    with Box(tmp_path, broker.port, delivery="application") as box:
+    # On a loaded machine a receiver needs longer than half a second to answer, and a box longer than one to leave.
+    patient = replace(QUICK, listen_s=10, resend_s=60)
+    with Box(tmp_path, broker.port, delivery="application", timing=patient) as box:
         box.put(*(count_record(i) for i in range(50)))
         box.await_(lambda: box.link.state().sent >= 50 and box.link.state().in_flight == 0)
     with receiver(store, broker.port):
         await_(lambda: store.report()[0].mark == 50)  # its acks go to a box that is not there
         assert box.outbox.depth().records == 50
-        patient = replace(QUICK, listen_s=10)  # a loaded machine's receiver needs longer than half a second to answer
         with Box(tmp_path, broker.port, delivery="application", timing=patient) as again:
             again.await_connected()
             again.await_empty()

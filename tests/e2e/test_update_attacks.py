@@ -31,8 +31,8 @@ class Scene:
         self.maintainer = maintainer
         self.box = self.new_box("box")
 
-    def new_box(self, name: str, root: bytes | None = None) -> SignedRepository:
-        limits = Limits(bytes_per_s=50_000_000, patience_s=0.4, least_bytes_per_s=2000)
+    def new_box(self, name: str, root: bytes | None = None, *, patience_s: float = 10) -> SignedRepository:
+        limits = Limits(bytes_per_s=50_000_000, patience_s=patience_s, least_bytes_per_s=2000)
         return SignedRepository(
             self.server.url, self.folder / name, self.maintainer.root if root is None else root, limits
         )
@@ -285,18 +285,21 @@ def test_root_signed_by_too_few_of_the_old_keys_is_refused(scene: Scene) -> None
 
 
 def test_slow_retrieval_of_a_server_that_trickles_is_given_up(scene: Scene) -> None:
+    scene.box = scene.new_box("hasty", patience_s=0.4)
     scene.server.mood.trickle = ("timestamp.json",)
 
     assert scene.refused() == "slow_retrieval"
 
 
 def test_slow_retrieval_of_a_target_that_trickles_is_given_up(scene: Scene) -> None:
+    scene.box = scene.new_box("hasty", patience_s=0.4)
     scene.server.mood.trickle = (".good",)
 
     assert scene.refused() == "slow_retrieval"
 
 
 def test_silent_server_is_given_up(scene: Scene) -> None:
+    scene.box = scene.new_box("hasty", patience_s=0.4)
     scene.server.mood.silent = ("timestamp.json",)
 
     assert scene.refused() == "slow_retrieval"

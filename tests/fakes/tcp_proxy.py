@@ -139,7 +139,8 @@ class TcpProxy:
 
     def _relay(self, near: socket.socket, far: socket.socket, seen: Seen) -> None:
         passed = 0
-        while not self._ended.is_set():
+        # Also one that was let in at the very moment it went down is broken.
+        while not self._ended.is_set() and self._toxic.fault != "down":
             readable, _, _ = select.select([near, far], [], [], 0.05)
             for source in readable:
                 if self._toxic.fault == "timeout":
