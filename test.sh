@@ -24,7 +24,7 @@ if [ $# -gt 0 ]; then exec .venv/bin/python -m pytest "$@"; fi
 .venv/bin/mypy
 .venv/bin/lint-imports
 # Two workers for each core: half of a test's time is waiting, for a broker, a camera or a timeout. Not more than eight:
-# each takes a quarter of a gigabyte. Every worker begins with a stretch of its own and then takes from the slower ones.
+# each takes some 300 MB. Every worker begins with a stretch of its own, and then takes over from the slower ones.
 workers=$((2 * $(nproc)))
 .venv/bin/python -m coverage erase
 .venv/bin/python -m pytest -n $((workers < 8 ? workers : 8)) --dist worksteal --cov --cov-report=
