@@ -139,15 +139,11 @@ class Aggression(RulePart):
     likeness: Annotated[
         float, Field(gt=0.5, lt=1, description="So much it must look like a fight, 0 to 1, averaged over a second.")
     ] = 0.95
-    learns: Annotated[
-        bool,
-        Field(
-            description="After an hour with people close together the level is what ordinary life here rarely reaches."
-        ),
-    ] = True
-    likeness_least: Annotated[float, Field(gt=0.5, lt=1, description="… and never less than this.")] = 0.85
     enter_s: Annotated[Seconds, Field(description="… for so long, beyond the 1.5 s of a first clip.")] = 0.3
     leave_s: Seconds = 5
+    learns: Annotated[
+        bool, Field(description="It must also beat all but one of the times that it looked so in the last 25 hours.")
+    ] = True
     model: Annotated[File | None, Field(description="Another clip model than the one that ships.")] = None
 
 

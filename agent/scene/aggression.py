@@ -6,6 +6,7 @@ is a reason for a person to look, never a verdict.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from agent.scene.accustomed import Accustomed
 from agent.scene.episode import Episode
 from agent.scene.roster import as_state
 from agent.scene.rule import Moment, Setting, State
+from agent.version import VERSION
 
 MOST_NAMED: Final = 8
 """Tracks named in one event; more are a brawl, whoever they are."""
@@ -35,7 +37,9 @@ class Aggression:
         wish = self._wish or Settings()
         kept = {} if self._wish is None else state  # what is switched off, the ledger ends
         self._episode = Episode(setting, "aggression", None, enter_s=wish.enter_s, leave_s=wish.leave_s, state=kept)
-        self._accustomed = Accustomed(wish.likeness, wish.likeness_least, as_state(state.get("accustomed")))
+        self._accustomed = Accustomed(
+            wish.likeness, wish.enter_s, wish.leave_s, _kept_for(setting), as_state(kept.get("accustomed"))
+        )
         self._leave_s = wish.leave_s
         self._unjudged_s: float | None = None
 
@@ -77,3 +81,10 @@ class Aggression:
         if moment.at.mono_s - self._unjudged_s < self._leave_s:
             return []
         return [self._episode.end(moment.at, why="no longer judged: the clip model can't be used")]
+
+
+def _kept_for(setting: Setting) -> str:
+    """What was learnt holds for this source and this clip model; the one that ships changes with the agent."""
+    wish = setting.camera.aggression or Settings()
+    what = f"{setting.camera.source} {wish.model or VERSION} {wish.likeness}"
+    return hashlib.sha256(what.encode()).hexdigest()[:16]

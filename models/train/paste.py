@@ -2,7 +2,7 @@
 
 The stills of streets show few pedestrians, those of `people` show them indoors and close. Cut out with a soft edge,
 made small and set into any picture, alone or side by side, they are what the network would otherwise never see: many
-different people, 20 to 70 px high, in the open. All randomness comes from the generator passed in.
+different people, 15 to 62 px high, in the open. All randomness comes from the generator passed in.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EDGE = 0.01  # a box so close to the picture's edge is cut, as a share of the pi
 ALONE = 0.15  # nobody else may cover more of the box
 SLENDER = (0.2, 0.65)  # width by height of somebody upright and whole
 MARGIN = 0.08  # of the surroundings that come along, on each side, of the box
-HEIGHTS = (18.0, 72.0)  # px in a picture 288 px high
+HEIGHTS = (18.0, 72.0)  # with the margin, px in a picture 288 px high: people of 15 to 62 px
 MOST = 5
 BESIDE = 0.4  # chance to stand close to the one before
 HIDDEN = 0.2  # at most so much of a labelled object may be painted over, or of the pedestrian be hidden in one
@@ -46,7 +46,7 @@ def cutouts(samples: Sequence[Sample]) -> list[Picture]:
         boxes = sample.boxes[:, 1:] * np.array([width, height] * 2, np.float32)
         for number, (left, top, right, bottom) in enumerate(boxes):
             wide, high = right - left, bottom - top
-            inside = left > EDGE * width and right < (1 - EDGE) * width and bottom < (1 - EDGE) * height
+            inside = min(left / width, top / height, 1 - right / width, 1 - bottom / height) > EDGE
             upright = high >= LEAST_HEIGHT_PX and SLENDER[0] <= wide / high <= SLENDER[1]
             others = np.delete(boxes, number, axis=0)
             covered = _shares(others, boxes[number]).max(initial=0) / max(wide * high, 1)

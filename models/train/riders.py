@@ -28,7 +28,7 @@ from agent.vision.detector import load_detector
 from agent.vision.model_file import read_model
 from agent.vision.riders import join_riders
 from agent.vision.suppression import pairwise_iou, suppress
-from models.train.dataset import IMAGE_SUFFIXES, MOTORCYCLE, PERSON, parse_labels
+from models.train.dataset import IMAGE_SUFFIXES, MOTORCYCLE, PERSON, parse_labels, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,12 +49,14 @@ if TYPE_CHECKING:
 
 MACHINE_SCORE = 0.5  # what a labelled machine counts for against a found person, who then needs 0.3 to be its rider
 PERSON_SCORE = 0.9  # what a labelled person counts for
-UNSURE_SCORE = 0.6  # … where it may be a rider: a found machine then needs 0.24 to be ridden
+UNSURE_SCORE = 0.5  # … where it may be a rider of a machine without a label …
+SURE_MACHINE = 0.2  # … which must have been found with so much
 KNOWN_IOU = 0.3  # a found machine that covers a labelled one so far is that one
 RIDES = 0.6  # a labelled person of whom so much lies in a box that grew is its rider
 INSIDE = 0.75  # a person of whom so much lies in a labelled machine is in its box already
 TILE = 0.6  # a tile's side, of the picture's: far riders are a dozen pixels high
 SAME_PERSON_IOU = 0.5
+SAME_MACHINE_IOU = 0.45
 LEAST_GROWTH = 0.002  # of the picture; less is a rounded label
 CUT_PX = 2.0  # a person who touches a tile's inner edge so closely is cut; the next tile shows the whole
 
@@ -81,12 +83,15 @@ def complete(data: Path, detector: Eye) -> Completed:
             raise SystemExit(f"{path}:{faults[0]}")
         if np.isin(boxes[:, 0], (MOTORCYCLE, PERSON)).any():
             picture = _picture(data / "images" / "train", path.stem)
-            lines = _completed(lines, boxes, seen_in(picture, detector), picture.shape[1::-1], done)
+            streets = source_of(path.stem) != "people"  # indoors a detector takes many things for motorcycles
+            lines = _completed(lines, boxes, seen_in(picture, detector), picture.shape[1::-1], done, streets=streets)
         (labels / path.name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return done
 
 
-def _completed(lines: list[str], boxes: Boxes, seen: Detections, size: tuple[int, int], done: Completed) -> list[str]:
+def _completed(
+    lines: list[str], boxes: Boxes, seen: Detections, size: tuple[int, int], done: Completed, *, streets: bool
+) -> list[str]:
     """The lines of one picture, whose boxes are relative; what is seen in it is in pixels."""
     unit = np.array(size * 2, np.float32)
     lines, own, is_person = list(lines), np.flatnonzero(boxes[:, 0] == MOTORCYCLE), boxes[:, 0] == PERSON
@@ -98,9 +103,10 @@ def _completed(lines: list[str], boxes: Boxes, seen: Detections, size: tuple[int
     for row, box in zip(own[grew], whole[grew], strict=True):
         lines[row] = _line(np.clip(box, 0, 1))
     riding = (shares_inside(boxes[:, 1:], whole[grew]).max(axis=1, initial=0) >= RIDES) & is_person
-    others = seen.select(seen.classes == RoadUser.MOTORCYCLE)
+    others = seen.select((seen.classes == RoadUser.MOTORCYCLE) & streets)
     walking = np.flatnonzero(is_person & ~riding)
-    unknown, rides = unlabelled_machines(boxes[walking, 1:] * unit, others, whole * unit)
+    vehicles = np.concatenate([whole, boxes[(boxes[:, 0] != MOTORCYCLE) & ~is_person, 1:]])
+    unknown, rides = unlabelled_machines(boxes[walking, 1:] * unit, others, vehicles * unit)
     done.added += len(unknown)
     riding[walking[rides]] = True
     kept = [line for line, gone in zip(lines, riding, strict=True) if not gone]
@@ -113,24 +119,29 @@ def unlabelled_machines(persons: Boxes, found: Detections, labelled: Boxes) -> t
     Args:
         persons: (n, 4) float32, labelled persons.
         found: Motorcycles a detector found, some twice.
-        labelled: (m, 4) float32, motorcycles that have a label.
+        labelled: (m, 4) float32, vehicles that have a label.
 
     Returns:
         Boxes (k, 4) float32 of motorcycles with their riders, and which of the persons ride them, bool (n,).
     """
-    found = suppress(found, SAME_PERSON_IOU)
-    new = found.select(pairwise_iou(found.boxes, labelled).max(axis=1, initial=0) < KNOWN_IOU)
+    new = suppress(found.select(found.scores >= SURE_MACHINE), SAME_MACHINE_IOU)
+    known = pairwise_iou(new.boxes, labelled).max(axis=1, initial=0) >= KNOWN_IOU
+    new = new.select(~known & (shares_inside(labelled, new.boxes).max(axis=0, initial=0) < INSIDE))
+    inside = shares_inside(persons, new.boxes) >= INSIDE
+    inside &= np.cumsum(inside, axis=1) == 1  # one machine each: the surest, as suppression sorts them
+    outside = persons[~inside.any(axis=1)]
     everybody = Detections(
-        np.concatenate([new.boxes, persons]).astype(np.float32),
-        np.concatenate([new.scores, np.full(len(persons), UNSURE_SCORE)]).astype(np.float32),
-        np.concatenate([new.classes, np.full(len(persons), RoadUser.PERSON)]).astype(np.int64),
+        np.concatenate([new.boxes, outside]).astype(np.float32),
+        np.concatenate([new.scores, np.full(len(outside), UNSURE_SCORE)]).astype(np.float32),
+        np.concatenate([new.classes, np.full(len(outside), RoadUser.PERSON)]).astype(np.int64),
     )
     joined = join_riders(everybody)
     walks = joined.boxes[joined.classes == RoadUser.PERSON]
-    inside = shares_inside(persons, new.boxes) >= INSIDE
-    rides = np.array([not (walks == person).all(axis=1).any() for person in persons], bool) | inside.any(axis=1)
-    ridden = (np.abs(joined.boxes[: len(new)] - new.boxes).max(axis=1, initial=0) > 0) | inside.any(axis=0)
-    return np.asarray(joined.boxes[: len(new)][ridden], np.float32), rides
+    rides = np.array([not (walks == person).all(axis=1).any() for person in persons], bool)
+    whole = joined.select(np.arange(len(joined)) < len(new))
+    grew = np.abs(whole.boxes - new.boxes).max(axis=1, initial=0) > 0
+    ridden = suppress(whole.select(grew | inside.any(axis=0)), SAME_MACHINE_IOU)
+    return np.asarray(ridden.boxes, np.float32), rides
 
 
 def with_riders(machines: Boxes, persons: Detections) -> Boxes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -52,12 +53,12 @@ def alarms(parts: Iterable[tuple[Sequence[float], float]], settings: Aggression)
     rule = Rule(Setting("bench", Camera(name="camera", source="film", aggression=settings)), {})
     begun, now_s = 0, 0.0
     for values, step_s in parts:
-        for value in values:
+        pause = [0.0] * (math.ceil(settings.leave_s / step_s) + 1)  # the next film is another scene
+        for value in (*values, *pause):
             at = Instant(mono_s=now_s, utc_s=1.7e9 + now_s)
             told = rule.step(Moment(at, LIVE, CLEAR, None, {}, Likeness(value)))
             begun += sum(isinstance(body, EventBody) and body.phase == "start" for body in told)
             now_s += step_s
-        now_s += settings.leave_s  # the next film is another scene
     return begun
 
 

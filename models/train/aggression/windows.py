@@ -23,7 +23,7 @@ WINDOWS: Final = 30
 OF_A_GROUP: Final = 0.7
 """So many are cut around people close to each other, where there are any …"""
 OF_ONE: Final = 0.9
-"""… and of clips without a fight the ones up to here around one person; the rest are whole pictures."""
+"""… the ones up to here around one person, who in a fight is one of the largest group; the rest are whole pictures."""
 LARGEST_GROUP: Final = 0.6
 """Chance that it is the largest group; in a fight it always is, as the others may only watch."""
 LEAST_SIDE_PX: Final = 16
@@ -55,18 +55,19 @@ def draw_windows(name: str, greys: Sequence[Grey], seen: Sequence[Array], *, fig
 def _square(seen: Sequence[Array], size: tuple[int, int], rng: Generator, *, fight: bool) -> Square | None:
     """Where to look, not quite where the agent would; ``None`` for everywhere."""
     groups, chance = gatherings(seen, size), rng.random()
+    everybody = np.concatenate(seen)
     if groups and chance < OF_A_GROUP:
         largest = fight or rng.random() < LARGEST_GROUP
         left, top, right, bottom = groups[0 if largest else int(rng.integers(len(groups)))].square
         wide, high = right - left, bottom - top
         times = np.exp(rng.uniform(-0.2, 0.35)) / 2
-        x, y = (
-            (left + right) / 2 + rng.uniform(-0.12, 0.12) * wide,
-            (top + bottom) / 2 + rng.uniform(-0.12, 0.12) * high,
-        )
+        x = (left + right) / 2 + rng.uniform(-0.12, 0.12) * wide
+        y = (top + bottom) / 2 + rng.uniform(-0.12, 0.12) * high
         return (x - wide * times, y - high * times, x + wide * times, y + high * times)
-    everybody = np.concatenate(seen)
-    if not fight and chance < OF_ONE and len(everybody):
+    if fight and groups:
+        centres, (left, top, right, bottom) = (everybody[:, :2] + everybody[:, 2:]) / 2, groups[0].square
+        everybody = everybody[((centres >= (left, top)) & (centres <= (right, bottom))).all(axis=1)]
+    if chance < OF_ONE and len(everybody):
         one = everybody[rng.integers(len(everybody))]
         (x, y), half = (one[:2] + one[2:]) / 2, (one[3] - one[1]) * rng.uniform(0.5, 1.2)
         return (x - half, y - half, x + half, y + half)
