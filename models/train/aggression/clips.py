@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from agent.vision.closeness import gatherings
 from agent.vision.motion import FRAMES, motion, small
-from models.train.aggression.windows import draw_windows
 
 SAME_SCENE: Final = 0.31
 """Correlation of background edges above which two clips show one scene; checked by eye around this value."""
@@ -23,18 +22,15 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One clip: its label, its background's edges, and windows of 16 frames, as maps of movement.
+    """One clip: its label, its background's edges, and windows of 16 frames by view, as maps of movement.
 
-    Attributes:
-        windows: By view, to measure on. Where nobody was seen close to anybody there are no crops.
-        drawn: More of them, cut at random and spoilt, to learn from.
+    Where nobody was seen close to anybody there are no crops.
     """
 
     name: str
     fight: bool
     background: Array
     windows: dict[str, list[Array]]
-    drawn: list[Array]
 
 
 def read_clips(folder: Path, boxes_file: Path) -> list[Clip]:
@@ -57,8 +53,7 @@ def _read(path: Path, rows: Array) -> Clip:
         if found := gatherings(seen[part], grey[0].shape[::-1]):
             left, top, right, bottom = found[0].square
             windows["crop"].append(motion([small(each[top:bottom, left:right]) for each in grey[part]]))
-    name, fight = f"{path.parent.name}/{path.stem}", path.parent.name == "fight"
-    return Clip(name, fight, _edges(frames), windows, draw_windows(name, grey, seen, fight=fight))  # type: ignore[arg-type]
+    return Clip(f"{path.parent.name}/{path.stem}", path.parent.name == "fight", _edges(frames), windows)
 
 
 def _edges(frames: list[Array]) -> Array:

@@ -15,10 +15,8 @@ from models.train.aggression.clips import VIEWS, Clip
 
 WIDTHS: Final = (16, 32, 48)
 STRIDES: Final = ((1, 2, 2), (2, 2, 2), (2, 2, 2))
-BATCH: Final = 24
+BATCH: Final = 16
 RATE: Final = 4e-3
-DRAWN: Final = 0.75
-"""So often a window cut at random is shown, and else one as the agent would cut it."""
 SQUARE_ROOTS: Final = (False, False, True, True, True)
 """Maps that hold square roots: where movement doubles they grow by the root of two."""
 
@@ -41,16 +39,19 @@ class Network(nn.Module):
         return self.out(self.dropout(seen))[:, 0]
 
 
-def fit(clips: Sequence[Clip], steps: int, seed: int) -> Network:
-    """Train from random weights, on fights and other clips alike."""
+def fit(clips: Sequence[Clip], epochs: int, seed: int) -> Network:
+    """Train from random weights."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     network = Network()
     optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.05)
+    steps = epochs * len(clips) // BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.2)
-    kinds = [[clip for clip in clips if clip.fight is fight] for fight in (False, True)]
+    waiting: list[int] = []
     for _ in range(steps):
-        some = [kind[rng.integers(len(kind))] for kind in kinds for _ in range(BATCH // 2)]
+        if len(waiting) < BATCH:
+            waiting = rng.permutation(len(clips)).tolist()
+        some = [clips[waiting.pop()] for _ in range(BATCH)]
         wanted = torch.tensor([0.95 if clip.fight else 0.05 for clip in some])
         loss = nn.functional.binary_cross_entropy_with_logits(network(_draw(some, rng)), wanted)
         optimizer.zero_grad()
@@ -67,13 +68,11 @@ def logit(network: Network, clip: Clip, view: str) -> float:
 
 
 def _draw(clips: Sequence[Clip], rng: np.random.Generator) -> Tensor:
-    """A window of each, spoilt."""
+    """A window of each, in either view, spoilt."""
     drawn = []
     for clip in clips:
         windows = clip.windows[VIEWS[rng.integers(2)]] or clip.windows["whole"]
-        if rng.random() < DRAWN:
-            windows = clip.drawn
-        drawn.append(_spoil(torch.tensor(windows[rng.integers(len(windows))].astype(np.float32)), rng))
+        drawn.append(_spoil(torch.tensor(windows[rng.integers(len(windows))]), rng))
     return torch.stack(drawn)
 
 

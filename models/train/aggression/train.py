@@ -1,9 +1,9 @@
 """Train and measure the aggression model: movement in 16 frames in, likeness to a fight out.
 
-From the project's root, after ``boxes``: ``python -m models.train.aggression.train --boxes boxes.npz``. About three
-minutes of one core to cut windows, and ten for each draw of the folds. Clips of one scene never lie in two folds. What
-ships is the mean of the five networks of the first draw, each of which never saw the scenes of its own fold: so the
-file itself can be measured on clips that the network asked never saw. Keeps nothing of the pictures but weights.
+From the project's root, after ``boxes``: ``python -m models.train.aggression.train --boxes boxes.npz``. About five
+minutes of one core for each draw of the folds. Clips of one scene never lie in two folds. What ships is the mean of the
+five networks of the first draw, each of which never saw the scenes of its own fold: so the file itself can be measured
+on clips that the network asked never saw. Keeps nothing of the pictures but weights.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--boxes", type=Path, required=True, help="what boxes.py wrote")
     parser.add_argument("--out", type=Path, default=Path("models/aggression.onnx"))
     parser.add_argument("--draws", type=int, default=1, help="how often the five folds are drawn")
-    parser.add_argument("--steps", type=int, default=1400, help="of each network")
+    parser.add_argument("--epochs", type=int, default=35)
     args = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
@@ -43,7 +43,7 @@ def main() -> None:
         networks = []
         logits = {view: np.zeros(len(clips)) for view in VIEWS}
         for k in range(FOLDS):
-            networks.append(fit([clip for clip, at in zip(clips, fold, strict=True) if at != k], args.steps, k))
+            networks.append(fit([clip for clip, at in zip(clips, fold, strict=True) if at != k], args.epochs, k))
             for index in np.flatnonzero(fold == k):
                 for view in VIEWS:
                     logits[view][index] = logit(networks[-1], clips[index], view)

@@ -43,7 +43,7 @@ def write(path: Path, networks: Sequence[Network], facts: Mapping[str, Any]) -> 
         weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    described = {"name": "aggression", "version": "2.1.0", "task": "clip", "frames": FRAMES, **facts}
+    described = {"name": "aggression", "version": "2.0.0", "task": "clip", "frames": FRAMES, **facts}
     helper.set_model_props(model, {k: v if isinstance(v, str) else json.dumps(v) for k, v in described.items()})
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
