@@ -138,12 +138,15 @@ class Aggression(RulePart):
 
     likeness: Annotated[
         float, Field(gt=0.5, lt=1, description="So much it must look like a fight, 0 to 1, averaged over a second.")
-    ] = 0.95
+    ] = 0.85
     enter_s: Annotated[Seconds, Field(description="… for so long, beyond the 1.5 s of a first clip.")] = 0.3
     leave_s: Seconds = 5
     learns: Annotated[
         bool, Field(description="It must also beat all but one of the times that it looked so in the last 25 hours.")
     ] = True
+    first_likeness: Annotated[
+        float, Field(gt=0.5, lt=1, description="… and so much at least until people were judged for 20 minutes in all.")
+    ] = 0.95
     model: Annotated[File | None, Field(description="Another clip model than the one that ships.")] = None
 
 

@@ -23,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from agent.assembly import detector_for, model_ref
 from agent.clock import Instant
 from agent.config.load import load_config
+from agent.config.rules import Aggression
 from agent.config.schema import Camera, IntervalSeconds
 from agent.errors import ConfigError, KentonganError
 from agent.mqtt.rows import record_message
@@ -165,7 +166,8 @@ def camera_of(args: argparse.Namespace) -> Camera:
     lines = [_line(text, args.interval) for text in args.line]
     if args.config is None:
         chosen = lines or [_line(text, args.interval) for text in _DEFAULT_LINES]
-        return _camera({"name": "replay", "source": str(args.video), "lines": chosen, "aggression": {}})
+        at_once = {"first_likeness": Aggression().likeness}  # a recording is seldom long enough to get to know a camera
+        return _camera({"name": "replay", "source": str(args.video), "lines": chosen, "aggression": at_once})
     cameras = {camera.name: camera for camera in load_config(args.config).cameras}
     name = args.camera or next(iter(cameras))
     if name not in cameras:

@@ -13,8 +13,10 @@ from typing import Any, Final
 
 from agent.scene.rule import State
 
+FIRST_S: Final = 20 * 60.0
+"""Before so much time was judged too little is known of the camera …"""
 REMEMBERED_S: Final = 25 * 3600.0
-"""Of time that was judged."""
+"""… and then so much counts."""
 RANK: Final = 2
 """The second highest episode counts."""
 ABOVE: Final = 0.01
@@ -29,14 +31,18 @@ class Accustomed:
 
     Args:
         least: The level of a camera where nothing looks like a fight, 0 to 1.
+        first: The level as long as too little is known.
         enter_s: An episode is what stays there for so long …
         leave_s: … and has been over for so long.
         kept_for: What the episodes hold for; others are forgotten.
         state: What an earlier :meth:`state` gave.
     """
 
-    def __init__(self, least: float, enter_s: float, leave_s: float, kept_for: str, state: Mapping[str, Any]) -> None:
-        self._least, self._enter_s, self._leave_s, self._kept_for = least, enter_s, leave_s, kept_for
+    def __init__(
+        self, least: float, first: float, enter_s: float, leave_s: float, kept_for: str, state: Mapping[str, Any]
+    ) -> None:
+        self._least, self._first = least, first
+        self._enter_s, self._leave_s, self._kept_for = enter_s, leave_s, kept_for
         kept = state if state.get("kept_for") == kept_for else {}
         self._judged_s = float(kept.get("judged_s", 0))
         self._episodes = [(float(at_s), float(peak)) for at_s, peak in kept.get("episodes", ())]
@@ -47,14 +53,15 @@ class Accustomed:
     @property
     def level(self) -> float:
         """What a likeness must reach to be more than ordinary here."""
+        least = self._least if self._judged_s >= FIRST_S else max(self._least, self._first)
         lately = sorted(peak for at_s, peak in self._episodes if self._judged_s - at_s <= REMEMBERED_S)
         if len(lately) < RANK:
-            return self._least
-        return max(self._least, min(HIGHEST, lately[-RANK] + ABOVE))
+            return least
+        return max(least, min(HIGHEST, lately[-RANK] + ABOVE))
 
     def state(self) -> State:
-        """The episodes that may still count; empty when there are none."""
-        if not self._episodes:
+        """For how long people were judged, and the episodes that may still count; empty when nobody ever was."""
+        if not self._judged_s:
             return {}
         episodes = [[round(at_s, 1), round(peak, 3)] for at_s, peak in self._episodes]
         return {"kept_for": self._kept_for, "judged_s": round(self._judged_s, 1), "episodes": episodes}

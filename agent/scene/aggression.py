@@ -38,7 +38,12 @@ class Aggression:
         kept = {} if self._wish is None else state  # what is switched off, the ledger ends
         self._episode = Episode(setting, "aggression", None, enter_s=wish.enter_s, leave_s=wish.leave_s, state=kept)
         self._accustomed = Accustomed(
-            wish.likeness, wish.enter_s, wish.leave_s, _kept_for(setting), as_state(kept.get("accustomed"))
+            wish.likeness,
+            wish.first_likeness,
+            wish.enter_s,
+            wish.leave_s,
+            _kept_for(setting),
+            as_state(kept.get("accustomed")),
         )
         self._leave_s = wish.leave_s
         self._unjudged_s: float | None = None

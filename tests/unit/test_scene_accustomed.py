@@ -12,7 +12,7 @@ from agent.clock import Instant
 from agent.config.rules import Aggression as Settings
 from agent.config.schema import Camera
 from agent.records import EventBody
-from agent.scene.accustomed import ABOVE, HIGHEST, REMEMBERED_S, Accustomed
+from agent.scene.accustomed import ABOVE, FIRST_S, HIGHEST, REMEMBERED_S, Accustomed
 from agent.scene.aggression import Aggression
 from agent.scene.rule import Moment, Setting
 from agent.scene.values import CLEAR, LIVE, Likeness
@@ -20,8 +20,8 @@ from agent.scene.values import CLEAR, LIVE, Likeness
 LEAST, STEP_S = 0.9, 0.5
 
 
-def camera(state: Mapping[str, Any] | None = None, kept_for: str = "this") -> Accustomed:
-    return Accustomed(LEAST, 0.3, 5.0, kept_for, state or {})
+def camera(state: Mapping[str, Any] | None = None, kept_for: str = "this", first: float = LEAST) -> Accustomed:
+    return Accustomed(LEAST, first, 0.3, 5.0, kept_for, state or {})
 
 
 class Film:
@@ -48,6 +48,15 @@ def after(*peaks: float) -> float:
 
 def test_given_calm_life_then_the_level_is_the_one_that_was_wished() -> None:
     assert Film(camera()).show(0.7, 600).camera.level == LEAST
+
+
+def test_given_a_camera_that_is_hardly_known_then_an_alarm_needs_more_until_it_is() -> None:
+    film = Film(camera(first=0.95)).show(0.4, FIRST_S / 2)
+    assert film.camera.level == 0.95
+    assert film.episodes(0.97, 0.96).camera.level == pytest.approx(0.96 + ABOVE)
+    calm = Film(camera(first=0.95)).show(0.4, FIRST_S + 1)
+    assert calm.camera.level == LEAST
+    assert camera(calm.camera.state(), first=0.95).level == LEAST
 
 
 def test_given_one_fight_then_the_box_is_no_blinder_to_the_next() -> None:
@@ -78,7 +87,7 @@ def test_given_a_single_moment_then_it_is_no_episode() -> None:
     film = Film(camera())
     for _ in range(5):
         film.show(0.97, STEP_S).show(0.3, 8)
-    assert film.camera.state() == {}
+    assert film.camera.state()["episodes"] == []
 
 
 def test_given_a_lively_day_long_ago_then_it_is_forgotten() -> None:
@@ -136,7 +145,7 @@ def told(settings: Settings, peaks: Sequence[float]) -> tuple[list[EventBody], A
 
 
 def test_given_the_same_life_again_and_again_then_it_raises_two_alarms_and_what_stands_out_a_third() -> None:
-    starts, rule = told(Settings(), [0.96] * 10 + [0.98])
+    starts, rule = told(Settings(likeness=0.95), [0.96] * 10 + [0.98])
     assert [start.details["level"] for start in starts] == [0.95, 0.95, 0.97]
     assert len(rule.state()["accustomed"]["episodes"]) == 2
 
