@@ -25,10 +25,13 @@ _PART_SCORE: Final = 0.7  # a part's score at least, in scores of the box
 _PARTS_APART: Final = 0.5  # the parts share at most this much of the smaller one: else they are one thing read twice
 _PARTS_FILL: Final = 0.6  # and cover at least this much of the box together
 _PARTS_SPAN: Final = 0.7  # intersection over union of the box with the smallest box around both parts, at least
-_PARTS_BEFORE: Final = 0.05  # of the box's height: where both parts end lower than that below it, they stand before it
+_PARTS_BEFORE: Final = (
+    0.05  # of its height: where two people end lower than that below a person's box, they stand before it
+)
 
 # By value of RoadUser: people, two wheels, four wheels …
 _KIND: Final = np.array([0, 1, 1, 2, 2, 2, 2])
+_PEOPLE: Final = 0
 # … and which classes can be two readings of one object: who walks is easily taken for somebody who rides.
 _READING: Final = np.array([0, 0, 0, 2, 2, 2, 2])
 
@@ -84,9 +87,10 @@ def drop_spans(found: Detections) -> Detections:
     own beside theirs, and three are counted where two passed. It is dropped where two boxes of its kind (people, two
     wheels or four) lie mostly within it, are seen about as surely, hardly share any of it, and together are what it
     spans. So it stays where it is seen alone, where only one part is seen, where the parts are as good as the box
-    itself, where two small things stand in front of a large one that reaches beyond them, and where both parts end
-    lower in the picture: what goes around two reaches down to their feet, and an adult behind two children does not.
-    One who stands between two smaller ones, or covers both, can't be told from a box around them, and is dropped.
+    itself, where two small things stand in front of a large one that reaches beyond them, and, among people only,
+    where both parts end lower in the picture: what goes around two reaches down to their feet, and an adult behind two
+    children does not. One who stands between two smaller ones, or covers both, can't be told from a box around them,
+    and is dropped.
 
     Args:
         found: Detections in any order; order is kept.
@@ -109,7 +113,8 @@ def drop_spans(found: Detections) -> Detections:
             [np.minimum(boxes[one, :2], boxes[other, :2]), np.maximum(boxes[one, 2:], boxes[other, 2:])], axis=1
         )
         span = pairwise_iou(boxes[whole][None], around)[0] >= _PARTS_SPAN
-        before = np.minimum(boxes[one, 3], boxes[other, 3]) > boxes[whole, 3] + _PARTS_BEFORE * height[whole]
+        lowest = boxes[whole, 3] + _PARTS_BEFORE * height[whole]
+        before = (kind[whole] == _PEOPLE) & (np.minimum(boxes[one, 3], boxes[other, 3]) > lowest)
         spans[whole] = bool((apart & fill & span & ~before).any())
     return found.select(~spans) if spans.any() else found
 

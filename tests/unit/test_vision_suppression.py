@@ -160,13 +160,27 @@ def test_given_people_in_a_group_then_all_stay_but_the_box_around_two() -> None:
     assert drop_spans(seen((50, 2, 106, 97, 0.6, PERSON), *people)).boxes.tolist() == seen(*people).boxes.tolist()
 
 
-def test_given_a_grown_up_who_stands_behind_two_children_then_all_stay() -> None:
-    children: list[Row] = [(0, 14, 26, 106, 0.8, PERSON), (25, 16, 50, 107, 0.8, PERSON)]
+@pytest.mark.parametrize(
+    "children",
+    [
+        pytest.param([(0, 14, 26, 106, 0.8, PERSON), (25, 16, 50, 107, 0.8, PERSON)], id="nearly as tall"),
+        pytest.param(
+            [(0, 42, 27, 108, 0.8, PERSON), (23, 44, 50, 110, 0.8, PERSON)], id="two thirds as tall"
+        ),  # span too little anyway
+    ],
+)
+def test_given_a_grown_up_who_stands_behind_two_children_then_all_stay(children: list[Row]) -> None:
     grown_up: Row = (0, 0, 50, 100, 0.7, PERSON)
 
     assert len(drop_spans(seen(grown_up, *children))) == 3
-    around: Row = (0, 8, 50, 105, 0.7, PERSON)  # down to their feet
+    around: Row = (0, children[0][1] - 6, 50, 105, 0.7, PERSON)  # down to their feet
     assert drop_spans(seen(around, *children)).boxes.tolist() == seen(*children).boxes.tolist()
+
+
+def test_given_a_box_around_two_vehicles_that_ends_a_little_above_both_then_it_is_dropped_all_the_same() -> None:
+    cars: list[Row] = [(0, 10, 60, 106, 0.7, CAR), (62, 10, 122, 106, 0.7, CAR)]
+
+    assert drop_spans(seen((0, 0, 122, 100, 0.6, CAR), *cars)).boxes.tolist() == seen(*cars).boxes.tolist()
 
 
 def test_given_boxes_when_compared_then_overlap_is_the_shared_part_of_the_union() -> None:
