@@ -7,7 +7,7 @@ width: one line a fact, nothing cut or broken, so that hashes can be copied and 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +57,18 @@ def lines_of(facts: Mapping[str, object], key: str = "") -> Iterator[str]:
         if isinstance(value, dict) and value:
             yield from lines_of(value, f"{key}{name}.")
         else:
-            yield f"{key + name:<{_KEY_WIDTH}} {_text(value)}"
+            yield f"{printable(key + name):<{_KEY_WIDTH}} {_text(value)}"
+
+
+def printable(text: str) -> str:
+    """A text without letters that steer a terminal: they are written as JSON would write them, line ends too."""
+    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
+
+
+def json_of(facts: Mapping[str, object]) -> str:
+    """All facts as JSON over several lines, with nothing in it that steers a terminal."""
+    lines = json.dumps(facts, indent=2, ensure_ascii=False).split("\n")
+    return "\n".join(map(printable, lines))
 
 
 def _text(value: object) -> str:
@@ -65,7 +76,7 @@ def _text(value: object) -> str:
         return value
     if isinstance(value, list) and all(isinstance(each, str) and each.isprintable() for each in value):
         return ", ".join(value)
-    return json.dumps(value, ensure_ascii=False)
+    return printable(json.dumps(value, ensure_ascii=False))
 
 
 def _detector_facts(model: ModelFile) -> dict[str, object]:
@@ -88,9 +99,17 @@ def _clip_facts(path: Path, outline: Outline) -> dict[str, object]:
     facts |= {key: said[key] for key in ("frames", "licence") if key in said}
     facts |= {key: value for key, value in model.facts.items() if key != "held_out"}
     if "held_out" in model.facts:
-        facts["held_out_clips"] = len(model.facts["held_out"])
+        facts["held_out_clips"] = len(_held_out(path, model.facts["held_out"]))
     size = {"parameters": outline.parameters, "megabytes": round(path.stat().st_size / 1e6, 2)}
     return {**facts, "sha256": model.sha256, **size}
+
+
+def _held_out(path: Path, said: object) -> Sized:
+    if not isinstance(said, dict | list):
+        raise ModelError(
+            f"{path}: the clip model's metadata 'held_out' lists no clips; give one trained by this recipe"
+        )
+    return said
 
 
 def _shape(tensor: Tensor) -> str:

@@ -24,7 +24,7 @@ from agent.evaluate.evaluation import Verdict, judge, look_at
 from agent.evaluate.latency import RUNS, measure
 from agent.evaluate.pictures import draw_curves, draw_misses
 from agent.ops.assets import default_model, model_folders
-from agent.ops.model_facts import facts_of, lines_of
+from agent.ops.model_facts import facts_of, json_of, lines_of, printable
 from agent.ops.model_writing import write_described
 from agent.ops.quantize import quantize
 from agent.vision.describe import ForeignModel
@@ -117,13 +117,14 @@ def _list(args: argparse.Namespace) -> int:
                 continue
             mark = " (default)" if path == default else ""
             texts = [str(facts[key]) for key in ("name", "version", "family")]
-            table.add_row(*map(escape, (path.name + mark, *texts, _input_words(facts), f"{facts['megabytes']:.1f}")))
-            hashes.append(f"{facts['sha256']}  {path}")
+            cells = (path.name + mark, *texts, _input_words(facts), f"{facts['megabytes']:.1f}")
+            table.add_row(*(escape(printable(cell)) for cell in cells))
+            hashes.append(printable(f"{facts['sha256']}  {path}"))
     Console(width=max(_OUT.width, _LEAST_WIDTH)).print(table)
     for line in hashes:  # lines of a terminal's own, in the form of sha256sum: a table would break them
         print(line)
     for sentence in refused:
-        _OUT.print(escape(sentence), style="red")
+        _OUT.print(escape(printable(sentence)), style="red")
     return 0
 
 
@@ -135,7 +136,7 @@ def _input_words(facts: Mapping[str, object]) -> str:
 def _inspect(args: argparse.Namespace) -> int:
     facts = facts_of(args.model, _foreign(args))
     if args.json:
-        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        print(json_of(facts))
         return 0
     for line in lines_of({"file": str(args.model), **facts}):
         print(line)

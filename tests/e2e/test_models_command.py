@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 from agent.errors import ModelError
@@ -153,14 +154,57 @@ def test_a_clip_model_is_inspected_like_any_other_or_refused_for_what_it_is(tmp_
 
 
 def test_letters_that_steer_a_terminal_are_written_out(folder: Path, tmp_path: Path) -> None:
-    said = dataclasses.replace(read_model(folder / "bright.onnx").description, licence="MIT\x1b[2J", labels=("a\nb",))
+    bright = read_model(folder / "bright.onnx").description
+    said = dataclasses.replace(
+        bright,
+        name="bri\x9b2Jght",
+        licence="MIT\x1b[2J",
+        labels=("a\x1b[2J\nb",),
+        classes=bright.classes,
+        provenance={"by\x1b[2J": {"in\x9b2J": "a\x9b2J"}},
+    )
     steering = tmp_path / "steering.onnx"
-    said = dataclasses.replace(said, classes=read_model(folder / "bright.onnx").description.classes)
     write_described((folder / "bright.onnx").read_bytes(), said, steering)
     out = command("models", "inspect", steering).out
-    assert "\x1b" not in out
+    assert not {"\x1b", "\x9b"} & set(out)
     assert '"MIT\\u001b[2J"' in out
-    assert '["a\\nb"]' in out
+    assert '["a\\u001b[2J\\nb"]' in out
+    assert "classes.a\\u001b[2J\\nb " in out
+    assert "provenance.by\\u001b[2J.in\\u009b2J" in out
+    as_json = command("models", "inspect", steering, "--json").out
+    assert not {"\x1b", "\x9b"} & set(as_json)
+    assert json.loads(as_json)["provenance"] == said.provenance
+    listed = command("models", "list", tmp_path).out
+    assert "\\u009b2J" in listed
+    assert not {"\x1b", "\x9b"} & set(listed)
+
+
+def test_a_clip_model_whose_names_steer_a_terminal_has_them_written_out(tmp_path: Path) -> None:
+    steering = tmp_path / "steering.onnx"
+    accuracy = json.dumps({"a\x1b[2J": 0.5, "b\x9b2J": 0.5}, ensure_ascii=False)
+    model = onnx.load(str(shipped(AGGRESSION_MODEL)))
+    model.graph.node.append(onnx.helper.make_node("Identity", ["fight"], ["t\x1b[2J"]))
+    model.graph.output.append(onnx.helper.make_tensor_value_info("t\x1b[2J", onnx.TensorProto.FLOAT, ["n", 1]))
+    steering.write_bytes(with_metadata(model.SerializeToString(), "accuracy", accuracy))
+    done = command("models", "inspect", steering)
+    assert done.code == 0, done.err
+    assert not {"\x1b", "\x9b"} & set(done.out)
+    assert "accuracy.a\\u001b[2J " in done.out
+    assert "accuracy.b\\u009b2J " in done.out
+    assert "outputs.t\\u001b[2J " in done.out
+
+
+@pytest.mark.parametrize("held_out", ["5", "null", '"clips"'])
+def test_a_clip_model_that_lists_no_clips_is_refused_in_a_sentence_and_the_list_goes_on(
+    held_out: str, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.onnx"
+    wrong.write_bytes(with_metadata(shipped(AGGRESSION_MODEL).read_bytes(), "held_out", held_out))
+    assert_one_sentence(command("models", "inspect", wrong), 65, "the clip model's metadata 'held_out' lists no clips")
+    done = command("models", "list", tmp_path)
+    assert done.code == 0, done.err
+    assert "wrong.onnx is refused" in done.said
+    assert "(default)" in done.said
 
 
 def test_a_foreign_file_describes_itself_afterwards_and_sees_the_same(folder: Path, tmp_path: Path) -> None:
