@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +14,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from agent.vision.onnx_outline import read_outline
-from models.train.halve import halve, halved
+from models.train.halve import halve, halved, main
 
 
-def network(weight: float = 0.1) -> bytes:
+def network(weight: float = 0.1, card: str = "{}") -> bytes:
     """One convolution of 3072 weights and 64 biases."""
     rng = np.random.default_rng(3)
     graph = helper.make_graph(
@@ -28,7 +31,7 @@ def network(weight: float = 0.1) -> bytes:
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="tests")
-    helper.set_model_props(model, {"kentongan": "{}"})
+    helper.set_model_props(model, {"kentongan": card})
     return bytes(model.SerializeToString())
 
 
@@ -76,3 +79,61 @@ def test_given_weights_that_vanish_in_sixteen_bits_then_nothing_is_made_of_it() 
     del model.graph.node[0].input[2]
     with pytest.raises(ValueError, match="answers would differ by 1 of the largest"):
         halved(model.SerializeToString())
+
+
+AGGRESSION = Path(__file__).resolve().parents[2] / "models" / "aggression.onnx"
+
+
+def refused(*arguments: Path) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main([str(each) for each in arguments])
+    assert isinstance(stop.value.code, str), "a sentence, and a code that says it failed"
+    assert "\n" not in stop.value.code
+    return stop.value.code
+
+
+def test_given_a_network_of_an_open_size_then_one_sentence_says_so(tmp_path: Path) -> None:
+    assert "its input motion has an open side" in refused(AGGRESSION, tmp_path / "half.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "it holds no network"), (b"no onnx", "can't be halved"), (None, "No such file")]
+)
+def test_given_a_file_that_is_no_network_then_one_sentence_says_so(
+    content: bytes | None, said: str, tmp_path: Path
+) -> None:
+    given = tmp_path / "given.onnx"
+    if content is not None:
+        given.write_bytes(content)
+    assert said in refused(given, tmp_path / "half.onnx")
+    assert not (tmp_path / "half.onnx").exists()
+
+
+def test_given_a_network_that_does_not_run_then_one_sentence_says_so(tmp_path: Path) -> None:
+    model = onnx.load_from_string(network())
+    model.graph.node[0].op_type = "NoSuchOperator"
+    (tmp_path / "given.onnx").write_bytes(model.SerializeToString())
+    assert "ONNX Runtime can't run it" in refused(tmp_path / "given.onnx", tmp_path / "half.onnx")
+
+
+def test_given_an_output_folder_that_is_not_there_then_one_sentence_says_so(tmp_path: Path) -> None:
+    (tmp_path / "whole.onnx").write_bytes(network())
+    assert "can't be written" in refused(tmp_path / "whole.onnx", tmp_path / "nowhere" / "half.onnx")
+
+
+@pytest.mark.parametrize("card", ['{"name": "n", "provenance": {"seed": 1}}', "no card"])
+def test_given_a_file_when_halved_then_it_says_from_which_it_came(card: str, tmp_path: Path) -> None:
+    whole, output = tmp_path / "whole.onnx", tmp_path / "half.onnx"
+    whole.write_bytes(network(card=card))
+    origin = hashlib.sha256(whole.read_bytes()).hexdigest()
+    main([str(whole), str(output)])
+    said = read_outline(output.read_bytes()).metadata
+    if card == "no card":
+        assert said == {"kentongan": card, "halved_from_sha256": origin}
+    else:
+        assert json.loads(said["kentongan"]) == {
+            "name": "n",
+            "provenance": {"seed": 1, "halved_from_sha256": origin},
+        }
+    assert len(output.read_bytes()) < 0.6 * len(whole.read_bytes())
