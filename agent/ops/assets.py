@@ -63,6 +63,13 @@ def default_model() -> Path:
     return shipped(DEFAULT_MODEL)
 
 
+def example_configs() -> list[Path]:
+    """The examples of configurations that ship with the agent: in the installed package, or in the checkout."""
+    package = Path(__file__).resolve().parents[1]
+    folders = (package / "data" / "configs", package.parent / "configs")
+    return next((found for folder in folders if (found := sorted(folder.glob("*.yaml")))), [])
+
+
 def shipped(name: str) -> Path:
     """A model that ships with the agent, by its file's name.
 

@@ -20,6 +20,7 @@ from agent.config.schema import Camera, Config, Secrets
 from agent.config.secrets import load_secrets
 from agent.config.understood import understood
 from agent.errors import ConfigError, KentonganError
+from agent.ops.assets import example_configs
 from agent.ops.check_filled_in import check_filled_in
 from agent.ops.check_geometry import USUAL_SIZE, check_geometry, errors_of
 from agent.ops.check_live import check_broker, grab, is_remote, judge_probe, probe_cameras, recording
@@ -66,11 +67,15 @@ def check(config: Config, *, file: Path | None = None, live: bool = False) -> li
     if live:
         findings += check_broker(config, secrets)
         findings += check_update_server(config)
+    return _errors_first(findings)
+
+
+def _errors_first(findings: list[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: finding.level is not Level.ERROR)
 
 
 def run_check(path: Path, *, live: bool = False, plot: Path | None = None) -> int:
-    """Check a file and print what was found; of an example that nobody has filled in, only that.
+    """Check a file and print what was found, what was never filled in first.
 
     Returns:
         0 when nothing is an error, 78 (EX_CONFIG) otherwise.
@@ -87,12 +92,12 @@ def run_check(path: Path, *, live: bool = False, plot: Path | None = None) -> in
         raise
     text = read_text(path)
     document = parse(text, str(path))
-    unfilled = check_filled_in(text, document)
-    findings = unfilled or check(config, file=path, live=live)
+    findings = check_filled_in(text, document, [read_text(each) for each in example_configs()])
+    findings = _errors_first([*findings, *check(config, file=path, live=live)])
     for finding in findings:
         print(f"{path}:{document.mark(finding.path).line}: {finding.level}: {finding.text()}")
     if plot is not None:
-        for written in draw_config(config, findings, plot, live=live and not unfilled):
+        for written in draw_config(config, findings, plot, live=live):
             print(f"drawn: {written}")
     errors = len(errors_of(findings))
     print(_summary(config, errors, len(findings) - errors))

@@ -18,6 +18,7 @@ from agent.config.load import load_config, parse_config
 from agent.ops.check import run_check
 from agent.ops.check_filled_in import check_filled_in
 from agent.ops.check_geometry import check_geometry
+from agent.ops.findings import Level
 from agent.vision.model_file import read_model
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -69,26 +70,86 @@ def test_given_the_lines_an_example_offers_in_comments_then_they_load_too(path: 
 
 
 @pytest.mark.parametrize("path", [path for path in EXAMPLES if path.stem != "demo"], ids=lambda path: path.stem)
-def test_given_an_example_not_filled_in_then_check_says_only_where(
+def test_given_an_example_not_filled_in_then_check_says_where_before_all_else(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_check(path) == 78
-    finding, _summary = capsys.readouterr().out.splitlines()
+    finding = capsys.readouterr().out.splitlines()[0]
     assert "error: this example is not filled in: CHANGE still stands at device, " in finding
     assert "mqtt.host" in finding
     assert "delete the mark" in finding
 
 
-def test_given_marks_in_a_configuration_then_each_key_is_named_once_and_other_comments_are_none() -> None:
-    text = (
-        "# CHANGE nothing here\ndevice: d # CHANGE: its name\nplace: x # was CHANGED\n"
-        "mqtt: {host: b} # CHANGE\ncameras:\n- name: a # CHANGE\n  source: 'rtsp://x#CHANGE'\n  # CHANGE\n  lines:\n"
-        "  - name: l\n    points: [[0, 1], [1, 1]] # CHANGE\n"
-    )
+MARKED = (
+    "# CHANGE nothing here\ndevice: d # CHANGE: its name\nplace: x # was CHANGED\n"
+    "mqtt: {host: b} # CHANGE\ncameras:\n- name: a # CHANGE\n  source: 'rtsp://x#CHANGE'\n  # CHANGE\n  lines:\n"
+    "  - name: l\n    points: [[0, 1], [1, 1]] # CHANGE\n"
+)
+
+
+def test_given_marks_in_an_example_then_each_key_is_named_once_and_other_comments_are_none() -> None:
+    (finding,) = check_filled_in(MARKED, parse(MARKED, "f"), [MARKED])
+    assert (finding.level, finding.path) == (Level.ERROR, ("device",))
+    assert "at device, mqtt, cameras[a].name, cameras[a].lines[l].points \N{EN DASH}" in finding.text()
+    assert check_filled_in("device: d\n", parse("device: d\n", "f"), [MARKED]) == []
+
+
+def test_given_an_example_in_part_filled_in_then_only_what_is_still_its_own_is_an_error() -> None:
+    text = MARKED.replace("device: d ", "device: simpang-7 ").replace("[0, 1]", "[0, 0.5]")
+    text = text.replace("- name: a", "- name: first\n- name: a")  # in another place of the list
+    error, warning = check_filled_in(text, parse(text, "f"), [MARKED])
+    assert (error.level, warning.level) == (Level.ERROR, Level.WARNING)
+    assert "stands at mqtt, cameras[a].name \N{EN DASH}" in error.text()
+    assert "left at device, cameras[a].lines[l].points, where" in warning.text()
+
+
+@pytest.mark.parametrize(
+    "value", ["CHANGE", "CHANGE_ME", "rtsp://camera.invalid/1", "broker.example.net", "{host: tmc.example}"]
+)
+def test_given_a_marked_key_that_holds_a_placeholder_then_it_waits(value: str) -> None:
+    text = f"place: {value} # CHANGE\n"
     (finding,) = check_filled_in(text, parse(text, "f"))
-    assert finding.path == ("device",)
-    assert "at device, mqtt, cameras[a].name, cameras[a].lines[l].points" in finding.text()
-    assert check_filled_in("device: d\n", parse("device: d\n", "f")) == []
+    assert finding.level is Level.ERROR
+
+
+@pytest.mark.parametrize("text", ["'a # CHANGE b'", '"a # CHANGE"', "'a\n  # CHANGE b'", ">-\n  a\n  # CHANGE b"])
+def test_given_the_mark_within_a_text_then_it_is_none(text: str) -> None:
+    text = f"place: {text}\n"
+    assert check_filled_in(text, parse(text, "f"), [text]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("points:\n- [1, 2] # CHANGE\n", "points[0]"),
+        ("points:\n- # CHANGE\n  [1, 2]\n", "points[0]"),
+        ("points:\n- {image: [1, 2]} # CHANGE\n", "points[0]"),
+        ("points:\n- [1, 2]\n- # CHANGE\n  image: [1, 2]\n", "points[1]"),
+        ("points:\n- # CHANGE\n", "points[0]"),
+        ("points: [\n  [1, 2]\n] # CHANGE\n", "points"),
+        ("points: >- # CHANGE\n  a b\n", "points"),
+        ("points: 'a # b' # CHANGE\n", "points"),
+    ],
+)
+def test_given_a_mark_at_an_item_or_around_a_value_then_it_counts(text: str, key: str) -> None:
+    (finding,) = check_filled_in(text, parse(text, "f"), [text])
+    assert f"stands at {key} \N{EN DASH}" in finding.text()
+
+
+def test_given_a_filled_in_example_with_its_marks_left_then_check_warns_beside_what_else_it_finds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "device: simpang-7 # CHANGE\nmqtt: {host: 127.0.0.1} # CHANGE\ncameras:\n- name: a\n"
+        "  source: rtsp://192.168.7.9/s # CHANGE\n"
+        "  lines: [{name: l, points: [[0.1, 0.6], [1.3, 0.6]]}] # CHANGE\n"
+    )
+    run_check(path)
+    out = capsys.readouterr().out
+    assert "warning: the mark CHANGE was left at device, mqtt, cameras[a].source, cameras[a].lines, where" in out
+    assert "not filled in" not in out
+    assert "of line l lies outside the picture" in out
 
 
 def test_the_schema_file_is_what_the_types_say() -> None:
