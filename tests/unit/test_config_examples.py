@@ -80,6 +80,12 @@ def test_given_an_example_not_filled_in_then_check_says_where_before_all_else(
     assert "delete the mark" in finding
 
 
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if path.stem != "demo"], ids=lambda path: path.stem)
+def test_given_an_example_then_what_says_where_a_box_or_camera_stands_is_marked(path: Path) -> None:
+    told = re.findall(r"(?m)^ *(?:place|latitude|longitude|heading_deg): .*$", path.read_text(encoding="utf-8"))
+    assert [line for line in told if "# CHANGE" not in line] == []
+
+
 MARKED = (
     "# CHANGE nothing here\ndevice: d # CHANGE: its name\nplace: x # was CHANGED\n"
     "mqtt: {host: b} # CHANGE\ncameras:\n- name: a # CHANGE\n  source: 'rtsp://x#CHANGE'\n  # CHANGE\n  lines:\n"
