@@ -26,7 +26,7 @@ class Stage:
     height: int
     mosaic: float
     spoil: float = 1.0
-    pasted: float = 0.5
+    pasted: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ class Plan:
         Stage(0.40, 320, 192, 0.6),
         Stage(0.65, 384, 224, 0.5),
         Stage(0.78, 448, 256, 0.5),
-        Stage(1.00, 512, 288, 0.5),
+        Stage(0.97, 512, 288, 0.5),
+        Stage(1.00, 512, 288, 0.5, pasted=0.4),
     )
 
     def learning_rate_at(self, progress: float, step: int) -> float:
