@@ -82,6 +82,7 @@ def test_status_and_birth_are_retained_and_tell_of_coming_and_going(tmp_path: Pa
 def test_given_a_cut_connection_then_the_broker_says_offline_and_online(tmp_path: Path, broker: Mosquitto) -> None:
     with TcpProxy(broker.port) as proxy, Subscriber(broker.port) as tmc, Box(tmp_path, proxy.port) as box:
         box.await_connected()
+        tmc.wait_for(lambda heard: any(one.plain.get("state") == "online" for one in heard))
         proxy.toxic = Toxic("down")
         tmc.wait_for(lambda heard: any(one.plain.get("state") == "offline" for one in heard))
         box.await_state("nothing listens there; check mqtt.host and mqtt.port")

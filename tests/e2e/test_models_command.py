@@ -175,7 +175,7 @@ def test_letters_that_steer_a_terminal_are_written_out(folder: Path, tmp_path: P
     assert not {"\x1b", "\x9b"} & set(as_json)
     assert json.loads(as_json)["provenance"] == said.provenance
     listed = command("models", "list", tmp_path).out
-    assert "\\u009b2J" in listed
+    assert "\\u009b" in listed
     assert not {"\x1b", "\x9b"} & set(listed)
 
 

@@ -41,11 +41,20 @@ def test_given_somebody_upright_then_they_are_cut_out_with_a_margin() -> None:
         still((0.4, 0.2, 0.45, 0.3)),
         still((0.1, 0.4, 0.9, 0.8)),
         still((0.4, 0.5, 0.5, 1.0)),
+        still((0.4, 0.0, 0.5, 0.6)),
         still(STANDING, (0.42, 0.1, 0.52, 0.9)),
         still(STANDING, source="cctv"),
         still(STANDING, classes=3),
     ],
-    ids=["small", "lying", "cut by the edge", "behind somebody", "of another source", "a car"],
+    ids=[
+        "small",
+        "lying",
+        "cut by the lower edge",
+        "cut by the upper edge",
+        "behind somebody",
+        "of another source",
+        "a car",
+    ],
 )
 def test_given_nobody_who_is_upright_and_whole_then_nobody_is_cut_out(sample: Sample) -> None:
     assert cutouts([sample]) == []

@@ -107,16 +107,42 @@ def test_given_a_found_machine_that_covers_its_rider_then_it_is_the_motorcycle()
     ("found_machines", "labelled"),
     [
         (motorcycles(MACHINE), np.array([MACHINE], np.float32)),
-        (motorcycles(MACHINE, score=0.2), NO_LABELS),
+        (motorcycles(MACHINE, score=0.15), NO_LABELS),
+        (motorcycles((100, 58, 140, 160), score=0.15), NO_LABELS),
+        (motorcycles((80, 20, 180, 190)), np.array([MACHINE], np.float32)),
         (motorcycles((200, 100, 240, 160)), NO_LABELS),
         (motorcycles(), NO_LABELS),
     ],
-    ids=["it has a label", "too unsure", "elsewhere", "none"],
+    ids=["it has a label", "too unsure", "too unsure, around the rider", "around a labelled one", "elsewhere", "none"],
 )
 def test_given_no_new_machine_under_a_person_then_the_person_stays(found_machines: Detections, labelled: Any) -> None:
     boxes, rides = unlabelled_machines(np.array([RIDER], np.float32), found_machines, labelled)
     assert len(boxes) == 0
     assert rides.tolist() == [False]
+
+
+def test_given_two_found_machines_around_one_rider_then_it_is_one_motorcycle() -> None:
+    surer, other = (100.0, 58.0, 140.0, 160.0), (96.0, 50.0, 170.0, 175.0)
+    both = Detections(
+        np.array([other, surer], np.float32),
+        np.array([0.3, 0.5], np.float32),
+        np.full(2, RoadUser.MOTORCYCLE, np.int64),
+    )
+    boxes, rides = unlabelled_machines(np.array([RIDER], np.float32), both, NO_LABELS)
+    np.testing.assert_allclose(boxes, [surer])
+    assert rides.tolist() == [True]
+
+
+def test_given_indoor_stills_then_no_person_becomes_a_motorcycle(tmp_path: Path) -> None:
+    class SeesTheMachine(SeesPersons):
+        def detect(self, images: Sequence[Any]) -> list[Detections]:
+            return [motorcycles(MACHINE, score=0.9)]
+
+    data = data_with(tmp_path, line(0, *RIDER))
+    for part in ("images/train/a.png", "labels/train/a.txt"):
+        (data / part).rename((data / part).with_stem("train-people-0001"))
+    assert complete(data, SeesTheMachine()) == Completed()
+    assert (data / "labels/train/train-people-0001.txt").read_text() == line(0, *RIDER) + "\n"
 
 
 def test_given_riders_labelled_as_persons_when_completed_then_labels_name_the_motorcycle(tmp_path: Path) -> None:
