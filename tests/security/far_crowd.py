@@ -50,7 +50,7 @@ def measure(bench: Bench) -> Section:
             errors[way][side] = float(np.mean(np.abs(off)))
         by = (f"{errors[way][side]:.2f}" for way in errors)
         rows.append((f"{side} x {side}", f"{px:.0f}", f"{tiles[side]:.1f}", *by))
-    what = "people 13 px high in the model's input, by tiles, mean absolute error"
+    what = "people 57 px high in 1920 x 1080 px, by tiles, mean absolute error"
     charts.curves(
         bench.out / "far_crowd.png",
         "People who are far away",
