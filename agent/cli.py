@@ -76,7 +76,8 @@ def _module_of(command: Command) -> ModuleType:
             raise
         raise KentonganError(
             f"`kentongan {command.name}` needs the package {error.name}, which is an extra; "
-            "install them all in the clone: .venv/bin/pip install '.[demo,report,models,update,evidence,postgres]'"
+            "install them all in the clone: .venv/bin/pip install -c constraints.txt "
+            "-e '.[demo,report,models,update,evidence,postgres]'"
         ) from error
 
 

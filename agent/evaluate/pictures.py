@@ -36,7 +36,9 @@ def draw_curves(verdict: Verdict, path: Path) -> None:
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415 - an extra, needed only here
     except ImportError as error:
-        raise KentonganError("plots need matplotlib: in the clone, .venv/bin/pip install '.[report]'") from error
+        raise KentonganError(
+            "plots need matplotlib: in the clone, .venv/bin/pip install -c constraints.txt -e '.[report]'"
+        ) from error
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes = figure.add_subplot()
     for name, curve in verdict.curves.items():

@@ -15,7 +15,10 @@ from typing import Any, Final
 from agent.errors import EvidenceError
 
 _SECRET: Final = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+")
-_NO_LIBRARY: Final = "evidence needs the package pyrage, an extra; install it in the clone: pip install '.[evidence]'"
+_NO_LIBRARY: Final = (
+    "evidence needs the package pyrage, an extra; "
+    "install it in the clone: .venv/bin/pip install -c constraints.txt -e '.[evidence]'"
+)
 
 
 def _library() -> Any:

@@ -31,7 +31,7 @@ class EmbeddedBroker:
             from amqtt.broker import Broker  # noqa: PLC0415 - an extra, needed only here
         except ImportError as error:
             raise KentonganError(
-                "the demo's own broker needs amqtt: in the clone, .venv/bin/pip install '.[demo]'"
+                "the demo's own broker needs amqtt: in the clone, .venv/bin/pip install -c constraints.txt -e '.[demo]'"
             ) from error
         logging.getLogger("amqtt").setLevel(logging.ERROR)
         logging.getLogger("transitions").setLevel(logging.ERROR)

@@ -56,7 +56,7 @@ def quantize(
         from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: PLC0415 - an extra, as above
     except ImportError as error:
         raise KentonganError(
-            "quantising needs more packages: in the clone, .venv/bin/pip install '.[models]'"
+            "quantising needs more packages: in the clone, .venv/bin/pip install -c constraints.txt -e '.[models]'"
         ) from error
     judged = read_model(model, foreign)
     reader = _Calibration(judged.description, judged.outline.inputs[0].name, list(_pictures(frames, count)))

@@ -71,7 +71,8 @@ def open_store(place: str, environ: Mapping[str, str]) -> Store:
         from agent.receive.postgres import PostgresAddress, PostgresStore  # noqa: PLC0415 - needs an extra
     except ImportError as error:
         raise KentonganError(
-            "a store in PostgreSQL needs one more package: in the clone, .venv/bin/pip install '.[postgres]'"
+            "a store in PostgreSQL needs one more package: "
+            "in the clone, .venv/bin/pip install -c constraints.txt -e '.[postgres]'"
         ) from error
     return PostgresStore(PostgresAddress.read(place, environ))
 

@@ -27,7 +27,7 @@ from agent.values import CLASS_NAMES, Frame, Image
 _CODECS: Final = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 SECURITY: Final = frozenset({"vandalism", "asset_changed", "loitering", "aggression", "camera_tampered", "camera_lost"})
 """Events that are drawn in place for as long as they are open."""
-_NO_MATPLOTLIB: Final = "plots need matplotlib: in the clone, .venv/bin/pip install '.[report]'"
+_NO_MATPLOTLIB: Final = "plots need matplotlib: in the clone, .venv/bin/pip install -c constraints.txt -e '.[report]'"
 _EVENTS_SHOWN: Final = 3
 _EVENT_SHOWN_S: Final = 5.0
 DIRECTIONS: Final[tuple[Direction, Direction]] = ("a_to_b", "b_to_a")
@@ -185,6 +185,8 @@ def count_table(camera: Camera, records: Sequence[Record], title: str) -> Table:
         if isinstance(record.body, EventBody) and record.body.phase == "start"
     )
     table.caption = "events: " + (", ".join(f"{kind} {n}" for kind, n in sorted(events.items())) or "none")
+    if events["aggression"]:
+        table.caption += "\na box that knows its camera says aggression less often: docs/crowds-and-vandalism.md"
     return table
 
 

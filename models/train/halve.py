@@ -25,6 +25,7 @@ from agent.vision.onnx_outline import with_metadata
 
 SMALLEST_HALVED = 1024  # values; fewer save less than the conversion costs, and biases are better kept whole
 ORIGIN = "halved_from_sha256"
+LEAST_GAIN = 0.8  # of the size: what saves less holds hardly a weight in thirty-two bits
 LARGEST_ROUNDING = 5e-3  # of the largest value, on a picture of noise: what rounding may change
 
 
@@ -107,6 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data, error = halved(whole)
     except (OSError, DecodeError, ValueError) as reason:
         raise SystemExit(f"{args.model}: can't be halved: {reason}; nothing was written") from None
+    if len(data) > LEAST_GAIN * len(whole):
+        raise SystemExit(f"{args.model}: its weights are in sixteen or eight bits already; nothing was written")
     data = with_origin(data, hashlib.sha256(whole).hexdigest())
     partial = args.output.with_suffix(".partial")
     try:

@@ -117,6 +117,13 @@ def test_given_a_network_that_does_not_run_then_one_sentence_says_so(tmp_path: P
     assert "ONNX Runtime can't run it" in refused(tmp_path / "given.onnx", tmp_path / "half.onnx")
 
 
+def test_given_a_file_that_is_halved_already_then_nothing_is_written(tmp_path: Path) -> None:
+    half = tmp_path / "half.onnx"
+    half.write_bytes(halved(network())[0])
+    assert "already" in refused(half, tmp_path / "again.onnx")
+    assert not (tmp_path / "again.onnx").exists()
+
+
 def test_given_an_output_folder_that_is_not_there_then_one_sentence_says_so(tmp_path: Path) -> None:
     (tmp_path / "whole.onnx").write_bytes(network())
     assert "can't be written" in refused(tmp_path / "whole.onnx", tmp_path / "nowhere" / "half.onnx")
