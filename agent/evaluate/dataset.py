@@ -176,7 +176,9 @@ def _numbered(text: str) -> list[tuple[int, list[str]]]:
 def _judged(name: str, rows: list[tuple[_Place, Truth]], faults: list[str]) -> Dataset:
     if faults:
         more = f"\n… and {len(faults) - _FAULTS_SHOWN} more" if len(faults) > _FAULTS_SHOWN else ""
-        raise DatasetError(f"{len(faults)} faults in the labels:\n" + "\n".join(faults[:_FAULTS_SHOWN]) + more)
+        raise DatasetError(
+            f"{len(faults)} fault{'s' * (len(faults) > 1)} in the labels:\n" + "\n".join(faults[:_FAULTS_SHOWN]) + more
+        )
     if not rows:
         raise DatasetError(f"{name} has no pictures in this split; see --split")
     return Dataset(name, rows)

@@ -16,12 +16,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
-from google.protobuf.message import DecodeError
 
 from agent.vision.description import METADATA_KEY
 from agent.vision.onnx_outline import with_metadata
+
+try:
+    import onnx
+    from google.protobuf.message import DecodeError
+except ModuleNotFoundError as error:
+    raise SystemExit(
+        "halving needs the package onnx: in the clone, .venv/bin/pip install -c constraints.txt -e '.[models]'"
+    ) from error
 
 SMALLEST_HALVED = 1024  # values; fewer save less than the conversion costs, and biases are better kept whole
 ORIGIN = "halved_from_sha256"
