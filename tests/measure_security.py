@@ -3,11 +3,11 @@
     python -m tests.measure_security --out DIR [--only tampering] [--hours 1] [--quick]
 
 Writes ``report.md``, ``report.json`` and the pictures to DIR, cheapest section first and after each section anew. What
-was measured is kept in DIR piece by piece: called again with the same DIR, code and models, it goes on where it ended,
-and the report holds every section measured so far and names the others. ``--quick`` measures a sample of each, to see
-that it works; its figures are no proof. Needs the data folder ../shared and vtest.avi (``kentongan demo`` fetches it).
-Pictures that show frames of the shared data are marked and never belong into a repository. Exits with 1 where a
-figure is below its floor.
+was measured is kept in DIR piece by piece: called again with the same DIR and models, and with the code that a section
+runs through unchanged, it goes on where it ended; the report holds every section measured so far and names the others.
+``--quick`` measures a sample of each, to see that it works; its figures are no proof. Needs the data folder ../shared
+and vtest.avi (``kentongan demo`` fetches it). Pictures that show frames of the shared data are marked and never belong
+into a repository. Exits with 1 where a figure is below its floor.
 """
 
 from __future__ import annotations

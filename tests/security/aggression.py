@@ -38,8 +38,8 @@ Told: TypeAlias = Mapping[str, dict[str, Any]]
 def measure(bench: Bench) -> Section:
     """Clip accuracy, fights found and false alarms."""
     clips = sorted(FIGHTS.glob("*/*.mp4"))[:: 8 if bench.quick else 1]
-    fights = bench.pieces.each("fights", _fight_pieces(bench, clips))
-    loops = bench.pieces.each("ordinary", _ordinary_pieces(bench))
+    fights = bench.pieces("aggression").each("fights", _fight_pieces(bench, clips))
+    loops = bench.pieces("aggression").each("ordinary", _ordinary_pieces(bench))
     whole, crop = (float(np.mean([one["right"][view] for one in fights.values()])) for view in ("whole", "crop"))
     found = {level: _found(fights, loops, level) for level in LEVELS}
     chosen = _found(fights, loops, Aggression().likeness)

@@ -26,6 +26,9 @@ DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
 VIDEO: Final = DATA / "video"
 VTEST: Final = Path.home() / ".cache" / "kentongan" / "vtest.avi"
 """`kentongan demo` fetches it."""
+WITHOUT_MODEL: Final = frozenset({"tampering", "lookalikes"})
+"""Sections that ask no detector."""
+WITH_CLIP_MODEL: Final = frozenset({"aggression", "cost"})
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,16 @@ class Bench:
     quick: bool = False
     hours: float = 1.0
 
-    @cached_property
-    def stamp(self) -> str:
-        """By what results are kept: they hold for this code and these models."""
-        return stamp_of([self.model, shipped(AGGRESSION_MODEL)])
+    def stamp(self, section: str) -> str:
+        """By what the results of a section are kept: they hold for the code it runs through and for its models."""
+        models = [] if section in WITHOUT_MODEL else [self.model]
+        return stamp_of(
+            f"{__package__}.{section}", [*models, *([shipped(AGGRESSION_MODEL)] if section in WITH_CLIP_MODEL else [])]
+        )
 
-    @cached_property
-    def pieces(self) -> Pieces:
-        """What was measured already, and what is from here on."""
-        return Pieces(self.out / "kept" / self.stamp)
+    def pieces(self, section: str) -> Pieces:
+        """What was measured already of a section, and what is from here on."""
+        return Pieces(self.out / "kept" / self.stamp(section))
 
     @cached_property
     def detector(self) -> Detector:

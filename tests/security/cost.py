@@ -52,7 +52,7 @@ WATCHES: Final[dict[str, Any]] = COUNTS | {
 def measure(bench: Bench) -> Section:
     """Ratio of the medians on every ordinary clip; the worst is the figure."""
     work = {f"{path.name} {bench.quick}": functools.partial(_measure_clip, bench, path) for path in bench.clips}
-    told = bench.pieces.each("cost", work)
+    told = bench.pieces("cost").each("cost", work)
     rows = {path.name: told[f"{path.name} {bench.quick}"] for path in bench.clips}
     more = {clip: row["watching_ms"] / row["counting_ms"] - 1 for clip, row in rows.items()}
     ordinary = more.get("overpass-3-lanes.mp4", max(more.values()))

@@ -43,7 +43,7 @@ def measure(bench: Bench) -> Section:
     errors: Counted = {"tracks": {}, "tiles": {}}
     rows, tiles = [("mosaic", "median height in the model's input, px", "tiles", "by tracks", "by tiles")], {}
     work = {f"{side} {len(moments)}": functools.partial(_mosaic, bench, truth, moments, side) for side in SIDES}
-    told = bench.pieces.each("far_crowd", work)
+    told = bench.pieces("far_crowd").each("far_crowd", work)
     for side in SIDES:
         said, px, tiles[side] = told[f"{side} {len(moments)}"]
         for way, off in said.items():

@@ -92,7 +92,7 @@ def measure(bench: Bench) -> Section:
         for path in bench.clips
         for kind, (change, s) in CHANGES.items()
     }
-    told = bench.pieces.each("lookalikes", work)
+    told = bench.pieces("lookalikes").each("lookalikes", work)
     said = {path.name: {kind: told[f"{path.name} {kind} {shorter:g}"] for kind in CHANGES} for path in bench.clips}
     what = "tampering said of nightfall, rain, headlights, infrared, a lorry"
     total = sum(count for row in said.values() for count in row.values())

@@ -1,16 +1,17 @@
 """Long measurements done piece by piece: what a piece came to is kept at once, and a run that was cut short goes on.
 
-Pieces are kept by the code, the models and the clip they belong to; with any other they are measured anew. Progress
-is a bar on a terminal, and elsewhere a line every half minute.
+Pieces are kept by the code they ran through, the models and the clip they belong to; with any other they are measured
+anew. Progress is a bar on a terminal, and elsewhere a line every half minute.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -20,13 +21,46 @@ LINE_S: Final = 30.0
 _BAR: Final = 30
 
 
-def stamp_of(models: Iterable[Path]) -> str:
-    """What the results depend on besides the clips: the code of the agent and of the measurements, and models."""
-    code = [*sorted((ROOT / "agent").rglob("*.py")), *sorted((ROOT / "tests" / "security").glob("*.py"))]
+def stamp_of(module: str, models: Iterable[Path], root: Path = ROOT) -> str:
+    """What the results depend on besides the clips: the code that a module imports, directly or not, and models.
+
+    Comments and how code is laid out don't count, and what is imported by no import statement isn't found.
+
+    Args:
+        module: What measures, ``tests.security.crowd`` for instance.
+        models: Files.
+        root: Where the packages lie.
+    """
     digest = hashlib.sha256()
-    for path in [*code, *models]:
+    for path in sorted(_imported(module, root)):
+        plain = ast.dump(ast.parse(path.read_bytes()))
+        digest.update(hashlib.sha256(f"{path.relative_to(root)} {plain}".encode()).digest())
+    for path in models:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:12]
+
+
+def _imported(module: str, root: Path) -> set[Path]:
+    """The files of a module, of its packages, and of all they import that lies under a root."""
+    files: set[Path] = set()
+    waiting = [module]
+    while waiting:
+        parts = waiting.pop().split(".")
+        for depth in range(1, len(parts) + 1):
+            place = root.joinpath(*parts[:depth])
+            fresh = {file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()} - files
+            files |= fresh
+            waiting += [name for file in fresh for name in _names(ast.parse(file.read_bytes()))]
+    return files
+
+
+def _names(code: ast.Module) -> Iterator[str]:
+    """What is imported; of ``from a import b`` both, as the second may be a module too."""
+    for node in ast.walk(code):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{each.name}" for each in node.names)
 
 
 class Pieces:

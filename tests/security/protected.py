@@ -37,7 +37,7 @@ DEEDS: Final[dict[vandals.Deed, str]] = {"removed": "cabinet", "defaced": "wall"
 def measure(bench: Bench) -> Section:
     """What was found of each deed, what it was called, and what was said of untouched footage."""
     scenes, hours = (3, 0.05) if bench.quick else (SCENES, HOURS * bench.hours)
-    told = bench.pieces.each("protected", _pieces(bench, scenes, hours))
+    told = bench.pieces("protected").each("protected", _pieces(bench, scenes, hours))
     found: dict[str, dict[str, int]] = {}
     named: dict[str, dict[str, int]] = {}
     false: dict[str, int] = {}

@@ -34,7 +34,7 @@ def keep_section(bench: Bench, name: str, section: Section) -> None:
 
 
 def kept_sections(bench: Bench) -> dict[str, Section]:
-    """Every section measured so far with this code, these models and as quickly, in the order of the table."""
+    """Every section measured so far with the present code and models, and as quickly, in the order of the table."""
     kept = {name: _kept(bench, name) for name in MEASURES}
     return {name: _read(json.loads(path.read_bytes())) for name, path in kept.items() if path.is_file()}
 
@@ -59,7 +59,7 @@ def write_report(folder: Path, sections: Mapping[str, Section], *, quick: bool =
 
 
 def _kept(bench: Bench, name: str) -> Path:
-    return bench.out / "kept" / bench.stamp / ("quick" if bench.quick else "whole") / f"{name}.json"
+    return bench.out / "kept" / bench.stamp(name) / ("quick" if bench.quick else "whole") / f"{name}.json"
 
 
 def _read(plain: Mapping[str, Any]) -> Section:

@@ -80,7 +80,7 @@ def measure(bench: Bench) -> Section:
     for path in bench.clips:
         work[f"{path.name} untouched"] = functools.partial(_false_alarms, path)
         work |= {f"{path.name} {kind} {moments}": functools.partial(_found, path, kind, moments) for kind in KINDS}
-    told = bench.pieces.each("tampering", work)
+    told = bench.pieces("tampering").each("tampering", work)
     found = {path.name: {kind: told[f"{path.name} {kind} {moments}"] for kind in KINDS} for path in bench.clips}
     false = {path.name: told[f"{path.name} untouched"] for path in bench.clips}
     worst = min(count / moments for row in found.values() for count in row.values())

@@ -16,7 +16,7 @@ from agent.values import Detections
 from tests.fakes.bright_street import write_bright_clip, write_bright_model
 from tests.security.bench import Bench
 from tests.security.films import STEP_S, alarms
-from tests.security.pieces import Pieces
+from tests.security.pieces import Pieces, stamp_of
 from tests.security.section import Figure, Picture, Section
 from tests.security.table import MEASURES, keep_section, kept_sections, write_report
 
@@ -75,6 +75,35 @@ def test_given_a_run_that_was_cut_short_then_the_next_does_only_what_is_left(tmp
     assert "2/2" in told.getvalue()
     assert Pieces(tmp_path / "other code", told).each("fog", {"a": piece("a")}) == {"a": ["a"]}
     assert done == ["a", "b", "a"]
+
+
+def test_given_another_program_then_what_was_measured_holds_unless_it_ran_through_what_changed(tmp_path: Path) -> None:
+    sources = {
+        "bench/__init__.py": "",
+        "bench/fog.py": "from agent import light\n",
+        "agent/__init__.py": "",
+        "agent/light.py": "import agent.lamp\n",
+        "agent/lamp.py": "WATTS = 40\n",
+        "agent/mail.py": "STAMPS = 3\n",
+    }
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"model")
+    for name, text in sources.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    def after(name: str, text: str) -> bool:
+        """Whether a change of a file makes other results."""
+        before = stamp_of("bench.fog", [model], tmp_path)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return stamp_of("bench.fog", [model], tmp_path) != before
+
+    assert not after("agent/mail.py", "STAMPS = 4\n")
+    assert not after("agent/lamp.py", "WATTS = 40  # as before\n")
+    assert after("agent/lamp.py", "WATTS = 60\n")
+    assert after("agent/__init__.py", "from agent import mail\n")
+    assert after("agent/mail.py", "STAMPS = 5\n")
+    assert after("model.onnx", "another")
 
 
 def test_given_sections_measured_one_by_one_then_the_report_holds_them_all_and_names_the_others(tmp_path: Path) -> None:
