@@ -109,6 +109,7 @@ class CameraPipeline:
             machine=machine,
             evidence=evidence,
             shift=self._anchor.standing.shift,
+            clip_model=self._scuffles.clip_model,
         )
         self._lay(self._anchor.standing.shift)
         self._guard = Guard(self.shown, kept, self._origin)
@@ -288,6 +289,7 @@ class CameraPipeline:
             machine=self._machine,
             evidence=self._evidence,
             shift=self._anchor.standing.shift,
+            clip_model=self._scuffles.clip_model,
         )
         return records
 

@@ -33,19 +33,24 @@ class Scuffles:
 
     Attributes:
         trouble: Why that is not watched for though it is wished; empty while it is.
+        clip_model: Which model judges, by the sha256 of its file; empty where none does.
     """
 
     def __init__(self, camera: Camera, judge: ClipJudge | None = None) -> None:
         self._name, wish = camera.name, camera.aggression
-        self.trouble = ""
+        self.trouble = self.clip_model = ""
         self._watch: ScuffleWatch | None = None
         self._rests_until_s: float | None = None
         if wish is None:
             return
         try:
-            self._watch = ScuffleWatch(judge or AggressionModel(wish.model or shipped(AGGRESSION_MODEL)))
+            if judge is None:
+                judge = model = AggressionModel(wish.model or shipped(AGGRESSION_MODEL))
+                self.clip_model = model.sha256
         except ModelError as error:
             self._tell(f"aggression is not watched for: {error}")
+            return
+        self._watch = ScuffleWatch(judge)
 
     def lay(self, shown: Camera) -> None:
         """Look for persons at protected things where they are seen now."""

@@ -16,7 +16,6 @@ from agent.scene.accustomed import Accustomed
 from agent.scene.episode import Episode
 from agent.scene.roster import as_state
 from agent.scene.rule import Moment, Setting, State
-from agent.version import VERSION
 
 MOST_NAMED: Final = 8
 """Tracks named in one event; more are a brawl, whoever they are."""
@@ -37,13 +36,9 @@ class Aggression:
         wish = self._wish or Settings()
         kept = {} if self._wish is None else state  # what is switched off, the ledger ends
         self._episode = Episode(setting, "aggression", None, enter_s=wish.enter_s, leave_s=wish.leave_s, state=kept)
+        learnt = as_state(kept.get("accustomed"))
         self._accustomed = Accustomed(
-            wish.likeness,
-            wish.first_likeness,
-            wish.enter_s,
-            wish.leave_s,
-            _kept_for(setting),
-            as_state(kept.get("accustomed")),
+            wish.likeness, wish.first_likeness, wish.enter_s, wish.leave_s, _kept_for(setting, learnt), learnt
         )
         self._leave_s = wish.leave_s
         self._unjudged_s: float | None = None
@@ -88,8 +83,10 @@ class Aggression:
         return [self._episode.end(moment.at, why="no longer judged: the clip model can't be used")]
 
 
-def _kept_for(setting: Setting) -> str:
-    """What was learnt holds for this source and this clip model; the one that ships changes with the agent."""
+def _kept_for(setting: Setting, learnt: Mapping[str, Any]) -> str:
+    """What was learnt holds for this source and clip model; while that is refused, what was learnt waits for it."""
+    if not setting.clip_model:
+        return str(learnt.get("kept_for", ""))
     wish = setting.camera.aggression or Settings()
-    what = f"{setting.camera.source} {wish.model or VERSION} {wish.likeness}"
+    what = f"{setting.camera.source} {setting.clip_model} {wish.likeness}"
     return hashlib.sha256(what.encode()).hexdigest()[:16]

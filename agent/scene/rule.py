@@ -73,10 +73,12 @@ class Setting:
     Attributes:
         device: The box's name.
         camera: The camera's whole configuration.
+        clip_model: Which model judges clips, by the sha256 of its file; empty where none does.
     """
 
     device: str
     camera: Camera
+    clip_model: str = ""
 
     def pixels(self, given: ArrayLike, size: tuple[int, int]) -> Array:
         """Configured points, shape (..., 2), in pixels of pictures of a size (width, height)."""

@@ -52,6 +52,7 @@ class Scene:
         machine: An id of this start of the machine, within which times on a clock that isn't set can be compared.
         evidence: Clips are kept of this camera, and :meth:`attest` will be told of them.
         shift: How the view lay, when the process before this one ended, beside the one that was drawn on.
+        clip_model: Which model judges clips, by the sha256 of its file; empty where none does.
 
     Raises:
         ConfigError: The camera's ground can't be a road, or a line names no known road type.
@@ -67,11 +68,13 @@ class Scene:
         machine: str = "",
         evidence: bool = False,
         shift: Shift = STAYED,
+        clip_model: str = "",
     ) -> None:
         kept = _read(state)
         self._device = device
         self._camera = camera
         self._model = model
+        self._clip_model = clip_model
         self._link = Link("connecting")
         self._view = CLEAR
         self._was_live = False
@@ -165,7 +168,7 @@ class Scene:
         self._shift = shift
         carried = carry(self._camera, shift)
         self._outside = out_of_view(self._camera, carried)
-        setting = Setting(self._device, carried)
+        setting = Setting(self._device, carried, self._clip_model)
         self._rules = build_rules(setting, state)
         self._fusion = Fusion(setting, fused)
         self._roster = Roster()

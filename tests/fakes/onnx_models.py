@@ -273,3 +273,12 @@ def clip_model_that_fails() -> bytes:
     constants = [_constant("odds", np.array([0.5], np.float32)), _constant("square", np.array([1, 1], np.int64))]
     graph = helper.make_graph(nodes, "clips", [taken], [given], constants)
     return _serialised(graph, {})
+
+
+def clip_model_that_says(likeness: float) -> bytes:
+    """A clip model that finds every clip alike."""
+    taken = helper.make_tensor_value_info("maps", TensorProto.FLOAT, [1, 5, 15, 24, 24])
+    given = helper.make_tensor_value_info("fight", TensorProto.FLOAT, [1, 1])
+    nodes = [helper.make_node("Identity", ["same"], ["fight"])]
+    constants = [_constant("same", np.array([[likeness]], np.float32))]
+    return _serialised(helper.make_graph(nodes, "clips", [taken], [given], constants), {})

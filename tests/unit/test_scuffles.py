@@ -18,7 +18,7 @@ from agent.scene import Scene
 from agent.scene.values import CLEAR, Likeness, View
 from agent.scuffles import REST_S, Scuffles
 from agent.values import Frame, Image, Tracks
-from tests.fakes.onnx_models import clip_model_that_fails
+from tests.fakes.onnx_models import clip_model_that_fails, clip_model_that_says
 from tests.fakes.records import MODEL
 from tests.fakes.walkers import SIZE, instant
 from tests.unit.test_vision_scuffle import person, seen
@@ -84,6 +84,35 @@ def test_given_a_real_model_that_fails_on_what_moves_then_tracks_and_records_go_
     assert len(told.tracks.ids) == len(TWO)
     (trouble,) = pipeline.troubles()
     assert "aggression is not watched for: its model fails with" in trouble
+
+
+def learnt(model: Path, state: dict[str, str] | None = None) -> dict[str, str]:
+    """What a box keeps that watches two persons close to each other for four seconds, or none where it goes on."""
+    wish = camera(aggression={"model": str(model)}, tamper={"enabled": False})
+    pipeline = CameraPipeline(wish, device="box", model=MODEL, state=state)
+    for step in range(40) if state is None else ():
+        pipeline.see(Frame("gate", step, noise(step), instant(step / 10)), seen(TWO))
+    return pipeline.states()
+
+
+def test_given_another_clip_model_in_the_same_file_then_the_camera_learns_anew(tmp_path: Path) -> None:
+    model = tmp_path / "clips.onnx"
+    model.write_bytes(clip_model_that_says(0.25))
+    kept = learnt(model)
+    assert "judged_s" in kept["gate"]
+    assert learnt(model, kept)["gate"] == kept["gate"], "a restart"
+    model.write_bytes(clip_model_that_says(0.5))
+    assert "judged_s" not in learnt(model, kept)["gate"]
+
+
+def test_given_a_clip_model_that_is_refused_for_a_while_then_what_was_learnt_with_it_is_kept(tmp_path: Path) -> None:
+    model = tmp_path / "clips.onnx"
+    model.write_bytes(clip_model_that_says(0.25))
+    kept = learnt(model)
+    model.write_bytes(b"half")
+    meanwhile = learnt(model, kept)
+    model.write_bytes(clip_model_that_says(0.25))
+    assert learnt(model, meanwhile)["gate"] == kept["gate"]
 
 
 COVERED = View(("covered",), blind=True, cause="covered", share=1.0)
