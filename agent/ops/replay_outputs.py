@@ -54,7 +54,7 @@ class Annotator:
         self._camera = camera
         self._fps = fps
         self._writer: cv2.VideoWriter | None = None
-        self._events: list[tuple[float, str]] = []
+        self._events: list[tuple[float, str, str]] = []
         self._open_events: dict[str, EventBody] = {}
         self._marks: list[tuple[tuple[float, float], str]] = []
 
@@ -78,11 +78,14 @@ class Annotator:
         for where in dict.fromkeys(event.where for event in self._open_events.values()):
             reasons = [reason_of(event) for event in self._open_events.values() if event.where == where]
             draw_alarm(picture, seen.camera or self._camera, where, reasons)
-        shown = [text for at_s, text in self._events if frame.at.mono_s - at_s < _EVENT_SHOWN_S]
         for place, _ in self._marks:
             _draw_mark(picture, place)
-        draw_panel(picture, [*self._counts(crossed), *shown[-_EVENTS_SHOWN:]])
+        draw_panel(picture, [*self._counts(crossed), *self.said(frame.at.mono_s)[-_EVENTS_SHOWN:]])
         self._open(picture).write(picture)
+
+    def said(self, now_s: float) -> list[str]:
+        """What is to be read of events that were told a moment ago, oldest first."""
+        return [text for at_s, _, text in self._events if now_s - at_s < _EVENT_SHOWN_S]
 
     @property
     def marked(self) -> int:
@@ -103,7 +106,8 @@ class Annotator:
                     self._open_events.pop(body.event, None)
                 elif body.kind in SECURITY:
                     self._open_events[body.event] = body
-                self._events += [(frame.at.mono_s, line) for line in event_lines(body)]
+                self._events = [said for said in self._events if said[1] != body.event]  # its newest word alone
+                self._events += [(frame.at.mono_s, body.event, line) for line in event_lines(body)]
                 self._marks = [mark for mark in self._marks if mark[1] != body.event]
                 if body.phase != "end" and (place := _place(body)) is not None:
                     self._marks.append((place, body.event))

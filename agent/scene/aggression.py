@@ -1,7 +1,8 @@
 """The event that people seem to attack each other or a protected thing: only when it looks so for seconds on end.
 
 How much it looks so is judged elsewhere. The event names who was there by track number and where in the picture; it
-is a reason for a person to look, never a verdict.
+is a reason for a person to look, never a verdict. When they move on or others join them it is told anew, so that nobody
+is sent to where they were.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from agent.scene.accustomed import Accustomed
 from agent.scene.episode import Episode
 from agent.scene.roster import as_state
 from agent.scene.rule import Moment, Setting, State
+from agent.scene.values import Likeness
 
 MOST_NAMED: Final = 8
 """Tracks named in one event; more are a brawl, whoever they are."""
+MOVED: Final = 0.05
+"""Of the picture's width or height: who is so far from where they were told to be is elsewhere."""
 WHY: Final = "violent movement of persons close to each other"
 WHY_AT_A_THING: Final = "violent movement of a person at a protected thing"
 
@@ -70,7 +74,16 @@ class Aggression:
                 "place": {"x": round(fight.place[0], 3), "y": round(fight.place[1], 3)},
                 "why": WHY_AT_A_THING if fight.at_thing else WHY,
             }
-        return list(self._episode.feed(moment.at, details, severity="alarm", confidence=min(1.0, fight.value)))
+        confidence, elsewhere = min(1.0, fight.value), self._is_elsewhere(fight)
+        return list(self._episode.feed(moment.at, details, severity="alarm", confidence=confidence, soon=elsewhere))
+
+    def _is_elsewhere(self, fight: Likeness) -> bool:
+        """Whether the place or the persons are others than were told last."""
+        place, tracks = self._episode.details.get("place"), self._episode.details.get("tracks")
+        if not isinstance(place, dict) or not isinstance(tracks, list):
+            return False
+        away = max(abs(float(place[axis]) - value) for axis, value in zip("xy", fight.place, strict=True))
+        return away >= MOVED or not {*fight.tracks[:MOST_NAMED]} <= {*tracks}
 
     def _go_unjudged(self, moment: Moment) -> list[Body]:
         """End an event from before a restart when frames come and nobody judges them: its model is refused now."""

@@ -7,11 +7,14 @@ before it ends; so it never starts twice for one thing. An open event survives a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from agent.clock import Instant
 from agent.records import Detail, EventBody, EventKind, Phase, Severity
 from agent.scene.rule import Setting, State
+
+SOON_S: Final = 1.0
+"""Even what can't wait is told no faster than this."""
 
 
 class Episode:
@@ -23,7 +26,7 @@ class Episode:
         where: Zone or line; ``None`` for the camera as a whole.
         enter_s: How long the condition must hold before the event starts.
         leave_s: How long it must be over before the event ends.
-        update_s: Updates come no faster than this.
+        update_s: Updates come no faster than this, but for those that can't wait.
         state: What an earlier :meth:`state` gave.
         number: Tells apart what began at the same moment at the same place.
     """
@@ -72,14 +75,23 @@ class Episode:
         return {"since_s": self._since_s, "number": self._number, "details": self._told}
 
     def feed(
-        self, at: Instant, details: dict[str, Detail] | None, *, severity: Severity = "warning", confidence: float = 1.0
+        self,
+        at: Instant,
+        details: dict[str, Detail] | None,
+        *,
+        severity: Severity = "warning",
+        confidence: float = 1.0,
+        soon: bool = False,
     ) -> list[EventBody]:
-        """Say whether the condition holds now, with its details, or ``None`` when it doesn't."""
+        """Say whether the condition holds now, with its details, or ``None`` when it doesn't.
+
+        ``soon`` says that what was told last misleads by now, so that the next update can't wait.
+        """
         if self._since_s is None:
             return self._wait(at, details, severity, confidence)
         if details is not None:
             self._over_s = None
-            return self._go_on(at, details, severity, confidence)
+            return self._go_on(at, details, severity, confidence, SOON_S if soon else self._update_s)
         if self._over_s is None:
             self._over_s = at.mono_s
         if at.mono_s - self._over_s < self._leave_s:
@@ -121,8 +133,10 @@ class Episode:
         self._over_s = None
         return [self._tell("start", at, details, severity, confidence)]
 
-    def _go_on(self, at: Instant, details: dict[str, Detail], severity: Severity, confidence: float) -> list[EventBody]:
-        if details == self._told or (self._told_s is not None and at.mono_s - self._told_s < self._update_s):
+    def _go_on(
+        self, at: Instant, details: dict[str, Detail], severity: Severity, confidence: float, after_s: float
+    ) -> list[EventBody]:
+        if details == self._told or (self._told_s is not None and at.mono_s - self._told_s < after_s):
             return []
         return [self._tell("update", at, details, severity, confidence)]
 

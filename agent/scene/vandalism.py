@@ -35,6 +35,8 @@ AT_A_THING: Final = 0.1
 """Who loiters is near a protected thing within so much of the picture."""
 MOST_LOOSE: Final = 32
 MOST_SIGNS: Final = 16
+MOST_PLACES: Final = 16
+"""Of one sign: where it began, and where it was told to be last."""
 
 
 @dataclass(slots=True)
@@ -49,8 +51,9 @@ class _Sign:
         weight: How much it counts.
         severity: Its own.
         confidence: Its own.
-        place: Where in the picture; ``None`` for the camera as a whole, which is near everything.
+        place: Where in the picture it is; ``None`` for the camera as a whole, which is near everything.
         ended_s: When it ended, UTC; ``None`` while it goes on.
+        been: Where it was before: a fight that moves on leaves what it broke behind.
     """
 
     event: str
@@ -62,6 +65,12 @@ class _Sign:
     confidence: float
     place: tuple[float, float] | None
     ended_s: float | None = None
+    been: list[tuple[float, float]] = field(default_factory=list)
+
+    def places(self) -> Array:
+        """Everywhere it was, shape (n, 2)."""
+        known: Array = np.array([*self.been, *([] if self.place is None else [self.place])]).reshape(-1, 2)
+        return known
 
     def plain(self) -> dict[str, Scalar]:
         """As the alarm names it."""
@@ -158,9 +167,12 @@ class Fusion:
             severity=body.severity,
             confidence=body.confidence,
             place=place,
+            been=[] if known is None else _been(known, place),
         )
-        if known is None:
+        if home is self._loose:  # also one that has come nearer since it was first told
             home = next((each.signs for each in self._alarms if self._belongs(sign, each.signs.values(), at)), home)
+            if home is not self._loose:
+                self._loose.pop(sign.event, None)
         if known is not None or len(home) < MOST_SIGNS or home is self._loose:
             home[sign.event] = sign
 
@@ -190,7 +202,8 @@ class Fusion:
             "kinds": list[Scalar](kinds),
             "signs": [sign.plain() for sign in signs],
         }
-        place = next((sign.place for sign in signs if sign.place is not None), None)
+        lasting = sorted(signs, key=lambda sign: sign.ended_s is not None)
+        place = next((sign.place for sign in lasting if sign.place is not None), None)
         if place is not None:
             details["place"] = {"x": place[0], "y": place[1]}
         grave = len(kinds) > 1 or any(sign.severity == "alarm" for sign in signs)
@@ -210,7 +223,8 @@ class Fusion:
     def _is_near(self, one: _Sign, other: _Sign) -> bool:
         if one.place is None or other.place is None:
             return True
-        return float(np.hypot(one.place[0] - other.place[0], one.place[1] - other.place[1])) <= self._wish.reach
+        between = one.places()[:, np.newaxis] - other.places()
+        return float(np.hypot(between[..., 0], between[..., 1]).min()) <= self._wish.reach
 
     def _together(self, one: _Sign, other: _Sign) -> bool:
         """Whether two signs overlap in time, or one began within the window after the other ended."""
@@ -271,6 +285,14 @@ def _place(body: EventBody) -> tuple[float, float] | None:
     return (float(place["x"]), float(place["y"])) if isinstance(place, dict) else None
 
 
+def _been(known: _Sign, place: tuple[float, float] | None) -> list[tuple[float, float]]:
+    """Where a sign was, now that it is at a place; of very many places the oldest after the first are left out."""
+    if known.place is None or known.place == place:
+        return known.been
+    been = [*known.been, known.place]
+    return been if len(been) < MOST_PLACES else [been[0], *been[2:]]
+
+
 def _box(outline: Array) -> Array:
     box: Array = np.concatenate([outline.min(axis=0), outline.max(axis=0)])
     return box
@@ -278,4 +300,5 @@ def _box(outline: Array) -> Array:
 
 def _restored(kept: Any) -> _Sign:
     place = kept["place"]
-    return _Sign(**{**kept, "place": None if place is None else (float(place[0]), float(place[1]))})
+    at = None if place is None else (float(place[0]), float(place[1]))
+    return _Sign(**{**kept, "place": at, "been": [(float(x), float(y)) for x, y in kept.get("been", ())]})

@@ -68,3 +68,18 @@ def test_given_a_clip_model_that_is_refused_then_check_says_where(tmp_path: Path
     found = [finding for finding in check_site(config) if finding.path == ("cameras", 0, "aggression")]
     assert len(found) == 1
     assert "can't be read" in found[0].wrong
+
+
+def test_given_an_update_then_the_video_shows_its_word_in_place_of_the_older_one(tmp_path: Path) -> None:
+    shown = []
+    with Annotator(tmp_path / "out.avi", Camera(name="gate", source="film"), 10.0) as annotator:
+        for number, phase in enumerate(PHASES):
+            at = instant(float(number))
+            told = Record(
+                kind="event", camera="gate", time=at.utc_s, clock=ClockState(synced=True), model=None, body=body(phase)
+            )
+            picture = np.zeros((240, 320, 3), np.uint8)
+            annotator.write(Frame("gate", number, picture, at), Seen(Tracks.empty(), [told]), {})
+            shown.append(annotator.said(at.mono_s)[0].split(",")[0])
+            assert len(annotator.said(at.mono_s)) == len(event_lines(body(phase)))
+    assert shown == ["aggression start", "aggression update", "aggression end"]

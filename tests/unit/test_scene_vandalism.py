@@ -10,7 +10,7 @@ from agent.records import Body, Detail, EventBody, EventKind, Phase, Severity
 from agent.scene import Scene
 from agent.scene.rule import Setting
 from agent.scene.values import LIVE, AssetLook, Likeness, Link, View
-from agent.scene.vandalism import MOST_SIGNS, Fusion
+from agent.scene.vandalism import MOST_PLACES, MOST_SIGNS, Fusion
 from agent.values import Tracks
 from tests.fakes.walkers import SIZE, instant
 
@@ -98,6 +98,44 @@ def test_given_signs_far_from_each_other_in_place_or_time_then_there_is_no_alarm
     apart.at(10, sign("loitering", "e1"))
     apart.at(20, sign("loitering", "e1", phase="end"))
     assert apart.at(400, sign("aggression", "e2", 398)) == []
+
+
+def test_given_a_fight_that_moves_on_then_it_is_near_what_it_left_behind_and_told_where_it_is() -> None:
+    alarms = Alarms(aggression={})
+    for second, x in enumerate([0.5, 0.6, 0.7, 0.8, 0.9]):
+        assert alarms.at(second, sign("aggression", "e1", 0, place=(x, 0.6))) == []
+    kept = json.loads(json.dumps(alarms.fusion.state()))
+    (alarm,) = Alarms(kept, aggression={}).at(30, sign("asset_changed", "e2", 5, place=(0.5, 0.6)))
+    assert alarm.details["kinds"] == ["aggression", "asset_changed"]
+    assert alarm.details["place"] == {"x": 0.9, "y": 0.6}
+
+
+def test_given_a_sign_that_comes_nearer_then_it_joins_the_alarm_that_is_there() -> None:
+    alarms = Alarms()
+    alarms.at(0, sign("asset_changed", "e1", 0, place=(0.2, 0.6)))
+    alarms.at(10, sign("aggression", "e2", 10, place=(0.9, 0.6)))
+    (update,) = alarms.at(20, sign("aggression", "e2", 10, place=(0.3, 0.6)))
+    assert update.details["kinds"] == ["aggression", "asset_changed"]
+    assert "loose" not in alarms.fusion.state()
+
+
+def test_given_a_fight_that_goes_on_elsewhere_after_somebody_stopped_waiting_then_the_alarm_is_where_it_goes_on() -> (
+    None
+):
+    alarms = Alarms()
+    alarms.at(0, sign("loitering", "e1", 0, place=(0.5, 0.6)))
+    alarms.at(10, sign("aggression", "e2", 10, place=(0.6, 0.6)))
+    (update,) = alarms.at(20, sign("loitering", "e1", phase="end"), sign("aggression", "e2", 10, place=(0.8, 0.6)))
+    assert update.details["place"] == {"x": 0.8, "y": 0.6}
+
+
+def test_given_a_fight_that_wanders_for_very_long_then_what_is_remembered_of_it_is_bounded() -> None:
+    alarms = Alarms()
+    for second in range(200):
+        alarms.at(second, sign("aggression", "e1", 0, place=(round(second / 200, 3), 0.6)))
+    (been,) = (each["been"] for each in alarms.fusion.state()["loose"])
+    assert len(been) == MOST_PLACES - 1
+    assert been[0] == (0.0, 0.6)
 
 
 def test_given_somebody_who_waits_far_from_everything_protected_then_that_is_no_sign() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from agent.config.schema import Camera
 from agent.pipeline import CameraPipeline
 from agent.records import EventBody, ModelRef
 from agent.scene import Scene
+from agent.scene.aggression import MOVED
+from agent.scene.episode import SOON_S
 from agent.scene.values import Likeness
 from agent.values import Detections, Frame, RoadUser, Tracks
 from agent.viewing import likeness_of
@@ -216,6 +219,37 @@ def test_given_one_person_at_a_protected_thing_then_the_event_does_not_speak_of_
     told = [r for step in range(10) for r in watching.update(Tracks.empty(), instant(step / 2), SIZE, None, fight)]
     (event,) = (record.body for record in told if isinstance(record.body, EventBody))
     assert event.details["why"] == why
+
+
+def places(walk: Callable[[float], Likeness]) -> list[tuple[str, float, object, object]]:
+    """Phase, second, place and tracks of what is told of a fight that goes on for 25 seconds."""
+    watching, told = scene(Aggression(likeness=0.9, first_likeness=0.9)), []
+    for step in range(250):
+        records = watching.update(Tracks.empty(), instant(step / 10), SIZE, None, walk(step / 10))
+        bodies = [r.body for r in records if isinstance(r.body, EventBody) and r.body.kind == "aggression"]
+        told += [(each.phase, step / 10, each.details["place"], each.details["tracks"]) for each in bodies]
+    return told
+
+
+def test_given_a_fight_that_moves_on_then_its_place_is_never_far_from_what_was_told() -> None:
+    def walk(second: float) -> Likeness:
+        return Likeness(0.95, (7, 9), (0.1 + 0.03 * second, 0.5))
+
+    told = places(walk)
+    assert [phase for phase, *_ in told] == ["start"] + ["update"] * (len(told) - 1)
+    for (_, one_s, place, _), (_, next_s, _, _) in pairwise(told):
+        assert next_s - one_s >= SOON_S, "no faster than that"
+        assert isinstance(place, dict)
+        assert abs(place["x"] - walk(next_s).place[0]) < MOVED + 0.03 * SOON_S, "nobody is sent to an empty place"
+
+
+def test_given_a_fight_that_others_join_then_they_are_told_soon_and_who_only_leaves_later() -> None:
+    told = places(lambda second: Likeness(0.95, (7, 9) if not 3 <= second < 6 else (7, 9, 11), (0.5, 0.5)))
+    assert [(phase, second, tracks) for phase, second, _, tracks in told] == [
+        ("start", 0.4, [7, 9]),
+        ("update", 3.0, [7, 9, 11]),
+        ("update", 13.0, [7, 9]),
+    ]
 
 
 def test_given_aggression_is_not_watched_for_then_nothing_is_said() -> None:
