@@ -150,7 +150,7 @@ def _from_lines(file: Path, split: str, video: Path | None) -> Dataset:
                 continue
             place = _Place(video if video is not None else file.parent / row["video"], int(row["frame"]))
             boxes = list(enumerate(row["boxes"], 1))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             faults.append(f"{file}:{number}: no row of frame, boxes and video ({type(error).__name__}: {error})")
             continue
         if not place.file.is_file():

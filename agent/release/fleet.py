@@ -46,7 +46,7 @@ class Fleet:
             return
         try:
             content = json.loads(payload)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if not isinstance(content, dict):
             return

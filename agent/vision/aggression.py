@@ -20,6 +20,8 @@ from agent.errors import ModelError
 from agent.vision.motion import CELLS, FRAMES, MAPS
 
 MOST_BYTES: Final = 3_000_000
+MOST_LEVELS: Final = 50
+"""Lists in lists, and so on, in what a file says of itself: nobody means more, and whoever reads them goes as deep."""
 
 
 class AggressionModel:
@@ -98,8 +100,29 @@ def _facts(path: Path, described: Mapping[str, str]) -> dict[str, Any]:
     for key in sorted({"accuracy", "held_out"} & described.keys()):
         try:
             facts[key] = json.loads(described[key])
+            too_deep = _is_deeper(facts[key], MOST_LEVELS)
         except ValueError as error:
             raise ModelError(
                 f"{path}: the clip model's metadata {key!r} is no JSON ({error}); give one trained by this recipe"
             ) from error
+        except RecursionError:
+            too_deep = True
+        if too_deep:
+            raise ModelError(
+                f"{path}: the clip model's metadata {key!r} is nested deeper than {MOST_LEVELS} levels; give one "
+                "trained by this recipe"
+            )
     return facts
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Whether lists and mappings lie in each other deeper than so many levels; itself it never goes deep."""
+    within: list[object] = [value]
+    for _ in range(levels + 1):
+        within = [
+            part
+            for each in within
+            if isinstance(each, list | dict)
+            for part in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(within)

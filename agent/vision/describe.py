@@ -127,8 +127,9 @@ def _described_by_itself(own: str, images: Tensor, name: str, sha256: str) -> Mo
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the object"
+        why = "it is nested too deeply" if "recursion limit" in first["msg"] else first["msg"]
         raise ModelError(
-            f"{name}: its metadata {METADATA_KEY!r} is wrong at {place}: {first['msg']}; export it again"
+            f"{name}: its metadata {METADATA_KEY!r} is wrong at {place}: {why}; export it again"
         ) from error
     taken = ModelInput(
         width_px=card.input.width,

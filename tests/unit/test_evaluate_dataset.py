@@ -67,6 +67,9 @@ def test_a_list_without_video_names_belongs_to_the_video_that_is_given(tmp_path:
     assert [number_of(image) for _, image, _ in dataset] == [3]
     with pytest.raises(DatasetError, match=r"boxes\.jsonl:1: no row of frame, boxes and video"):
         open_dataset(listed)
+    listed.write_text("[" * 100_000)
+    with pytest.raises(DatasetError, match=r"boxes\.jsonl:1: no row of frame, boxes and video \(RecursionError"):
+        open_dataset(listed, video=video)
 
 
 def test_every_fault_of_a_folder_is_listed_with_its_file_and_line(folder: Path) -> None:

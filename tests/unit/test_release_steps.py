@@ -382,6 +382,7 @@ def test_fleet_counts_who_tried_and_who_failed() -> None:
         ("kentongan/v1/a/count", b"{}"),
         ("kentongan/v1/a/health", b"no json"),
         ("kentongan/v1/a/health", b"[]"),
+        ("kentongan/v1/a/health", b"[" * 100_000),
     ],
 )
 def test_fleet_passes_over_what_is_no_message(topic: str, payload: bytes) -> None:

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from agent.errors import ModelError
-from agent.vision.aggression import MOST_BYTES, AggressionModel
+from agent.vision.aggression import MOST_BYTES, MOST_LEVELS, AggressionModel
 from agent.vision.motion import CELLS, FRAMES, MAPS, SIDE_PX, motion, small
 
 MODEL = Path(__file__).parents[2] / "models" / "aggression.onnx"
@@ -143,6 +143,21 @@ def test_given_a_model_that_tells_its_accuracy_in_words_then_it_is_refused_in_on
     write_mean(tmp_path / "other.onnx", accuracy="80 %")
     with pytest.raises(ModelError, match=r"metadata 'accuracy' is no JSON"):
         AggressionModel(tmp_path / "other.onnx")
+
+
+@pytest.mark.parametrize("levels", [MOST_LEVELS + 1, 900, 100_000])
+@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a":', "}")])
+def test_given_a_model_whose_metadata_is_nested_without_end_then_it_is_refused_in_one_sentence(
+    tmp_path: Path, levels: int, begin: str, end: str
+) -> None:
+    write_mean(tmp_path / "other.onnx", held_out=begin * levels + "0" + end * levels)
+    with pytest.raises(ModelError, match=r"metadata 'held_out' is nested deeper than 50 levels; give one trained"):
+        AggressionModel(tmp_path / "other.onnx")
+
+
+def test_given_a_model_whose_metadata_is_nested_as_deep_as_may_be_then_it_judges(tmp_path: Path) -> None:
+    write_mean(tmp_path / "other.onnx", accuracy="[" * MOST_LEVELS + "0" + "]" * MOST_LEVELS)
+    assert AggressionModel(tmp_path / "other.onnx").facts
 
 
 def test_given_a_model_of_other_numbers_then_it_is_refused_before_it_judges_a_clip(tmp_path: Path) -> None:

@@ -158,6 +158,11 @@ def test_given_labels_and_classes_in_the_configuration_when_read_then_they_win()
             "says width 640, its input takes 64",
         ),
         (with_metadata(TinyModel("yolo").build(), "kentongan", "{"), None, "wrong at the object"),
+        (
+            with_metadata(TinyModel("yolo").build(), "kentongan", "[" * 999),
+            None,
+            "the object: it is nested too deeply;",
+        ),
         (TinyModel("yolo", metadata="none").build(), None, "does not name its labels; write labels: coco"),
         (TinyModel("yolo", metadata="none").build(), ForeignModel(labels="cocoo"), "'cocoo' is no list that is known"),
         (TinyModel("yolo", metadata="none").build(), ForeignModel(labels="coco"), "fit no family for certain"),
