@@ -52,12 +52,26 @@ def clip_outline(path: Path) -> Outline | None:
 
 
 def lines_of(facts: Mapping[str, object], key: str = "") -> Iterator[str]:
-    """One line a fact; facts within facts under both their names, with a point between."""
+    """One line a fact; facts within facts under both their names, with a point between; those of a list by number."""
     for name, value in facts.items():
-        if isinstance(value, dict) and value:
-            yield from lines_of(value, f"{key}{name}.")
-        else:
-            yield f"{printable(key + name):<{_KEY_WIDTH}} {_text(value)}"
+        yield from _lines(f"{key}{name}", value)
+
+
+def _lines(key: str, value: object) -> Iterator[str]:
+    if isinstance(value, dict) and value:
+        yield from lines_of(value, f"{key}.")
+    elif isinstance(value, list) and any(isinstance(each, dict | list) for each in value):
+        for number, each in enumerate(value, 1):
+            if isinstance(each, dict) and each and not any(isinstance(part, dict | list) for part in each.values()):
+                yield _line(f"{key}[{number}]", ", ".join(f"{printable(name)} {_text(each[name])}" for name in each))
+            else:
+                yield from _lines(f"{key}[{number}]", each)
+    else:
+        yield _line(key, _text(value))
+
+
+def _line(key: str, text: str) -> str:
+    return f"{printable(key):<{_KEY_WIDTH}} {text}"
 
 
 def printable(text: str) -> str:
