@@ -149,6 +149,15 @@ class Aggression(RulePart):
     ] = 0.95
     model: Annotated[File | None, Field(description="Another clip model than the one that ships.")] = None
 
+    @model_validator(mode="after")
+    def _first_is_no_lower(self) -> Aggression:
+        if "first_likeness" in self.model_fields_set and self.first_likeness < self.likeness:
+            raise ValueError(
+                f"first_likeness {self.first_likeness:g} is lower than likeness {self.likeness:g}, which always counts"
+                f"; write at least {self.likeness:g}, or leave it out"
+            )
+        return self
+
 
 class Loitering(RulePart):
     """Persons who stay in a zone. One event for the zone, whoever they are and however many."""

@@ -148,6 +148,11 @@ def test_a_fault_is_a_config_error_with_the_exit_code_of_sysexits() -> None:
         ("    detect_fps: .nan\n", "a number without end", "write a plain number"),
         ("    detect_fps: 1e999\n", "detect_fps can't be inf", "at most 60"),
         ("    model: stret\n", 'no model is called "stret"', 'did you mean "street"?'),
+        (
+            "    aggression: {likeness: 0.9, first_likeness: 0.8}\n",
+            "cameras[utara].aggression: first_likeness 0.8 is lower than likeness 0.9, which always counts",
+            "write at least 0.9, or leave it out",
+        ),
         ("    model: nano\n", 'no model is called "nano"', "write one of street"),
     ],
 )
@@ -155,6 +160,11 @@ def test_given_one_wrong_value_in_a_camera_then_its_fault_says_what_to_write(tex
     fault = the_fault_of(with_camera(text))
     assert wrong in fault
     assert hint in fault.split("\N{EN DASH}")[1]
+
+
+@pytest.mark.parametrize("wish", ["likeness: 0.97", "likeness: 0.9, first_likeness: 0.9", "first_likeness: 0.99"])
+def test_given_a_first_level_that_is_no_lower_or_left_to_the_agent_then_it_is_taken(wish: str) -> None:
+    assert parse_config(with_camera(f"    aggression: {{{wish}}}\n"), "box.yaml").cameras[0].aggression is not None
 
 
 def test_given_a_model_called_like_the_slot_of_lines_and_zones_then_it_is_refused() -> None:
