@@ -6,7 +6,7 @@ The words can't go stale: they are made from the same types that validate. Knows
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final, TypeAlias
 
@@ -16,24 +16,47 @@ from agent.config.schema import Config
 Node: TypeAlias = dict[str, Any]
 
 _NAME_PATTERN: Final = "^[a-z0-9]"
-_OTHER_WORDS: Final = {
-    "broker": "mqtt",
-    "camera": "cameras",
-    "fps": "detect_fps",
-    "id": "name",
-    "interval": "interval_s",
-    "pass": "password_file",
-    "password": "password_file",
-    "path": "file",
-    "resolution": "frame_size",
-    "rtsp": "source",
-    "server": "host",
-    "size": "frame_size",
-    "uri": "source",
-    "url": "source",
-    "username": "user",
+OTHER_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "after": ("after_s", "seconds", "settle_s"),
+    "after_s": ("seconds", "settle_s"),
+    "area": ("polygon",),
+    "broker": ("mqtt",),
+    "camera": ("cameras",),
+    "cars": ("vehicles",),
+    "confidence": ("likeness", "score"),
+    "corners": ("polygon",),
+    "count": ("people", "vehicles"),
+    "density": ("per_m2",),
+    "direction": ("along",),
+    "distance": ("reach", "gap_m"),
+    "duration": ("after_s", "seconds", "settle_s", "for_s", "enter_s"),
+    "factor": ("times",),
+    "fps": ("detect_fps",),
+    "id": ("name",),
+    "interval": ("interval_s",),
+    "kind": ("what",),
+    "level": ("likeness", "people"),
+    "on": ("enabled",),
+    "pass": ("password_file",),
+    "password": ("password_file",),
+    "path": ("file",),
+    "persons": ("people", "least_people"),
+    "points": ("polygon",),
+    "radius": ("reach",),
+    "resolution": ("frame_size",),
+    "rtsp": ("source",),
+    "seconds": ("after_s", "settle_s", "for_s"),
+    "server": ("host",),
+    "size": ("frame_size",),
+    "speed_kmh": ("slow_kmh", "standing_kmh", "least_kmh"),
+    "threshold": ("likeness", "score", "people", "vehicles"),
+    "type": ("what",),
+    "uri": ("source",),
+    "url": ("source",),
+    "username": ("user",),
+    "window": ("window_s",),
 }
-"""Words people write for keys that are called otherwise here."""
+"""Words people write for keys that are called otherwise here: the first that there is at a place is meant."""
 
 
 @cache
@@ -95,7 +118,8 @@ def may_be_left_out(path: Path) -> bool:
 
 def alike(word: str, words: tuple[str, ...]) -> str | None:
     """The word that was probably meant, out of those that exist."""
-    meant = {other: key for other, key in _OTHER_WORDS.items() if key in words} | {key: key for key in words}
+    others = {other: key for other, keys in OTHER_WORDS.items() for key in reversed(keys) if key in words}
+    meant = others | {key: key for key in words}
     found = difflib.get_close_matches(word.lower().replace("-", "_"), meant, n=1, cutoff=0.6)
     return meant[found[0]] if found else None
 

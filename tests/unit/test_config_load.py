@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config.describe import keys_at, words_for
+from agent.config.describe import OTHER_WORDS, homes_of, keys_at, words_for
 from agent.config.fault import FaultyConfigError
 from agent.config.load import load_config, parse_config
 from agent.config.schema import Camera, Config, Mqtt
@@ -165,6 +165,36 @@ def test_given_one_wrong_value_in_a_camera_then_its_fault_says_what_to_write(tex
 @pytest.mark.parametrize("wish", ["likeness: 0.97", "likeness: 0.9, first_likeness: 0.9", "first_likeness: 0.99"])
 def test_given_a_first_level_that_is_no_lower_or_left_to_the_agent_then_it_is_taken(wish: str) -> None:
     assert parse_config(with_camera(f"    aggression: {{{wish}}}\n"), "box.yaml").cameras[0].aggression is not None
+
+
+@pytest.mark.parametrize(
+    ("rule", "key", "meant"),
+    [
+        ("crowd", "persons: 40", "people"),
+        ("crowd", "threshold: 40", "people"),
+        ("queue", "cars: 4", "vehicles"),
+        ("loitering", "after_s: 60", "seconds"),
+        ("stopped_vehicle", "seconds: 60", "after_s"),
+        ("surge", "factor: 3", "times"),
+    ],
+)
+def test_given_another_word_for_a_key_of_a_rule_then_the_key_that_was_meant_is_named(
+    rule: str, key: str, meant: str
+) -> None:
+    zone = f"{{name: z, polygon: [[0, 0], [1, 1], [1, 0]], rules: {{{rule}: {{{key}}}}}}}"
+    fault = the_fault_of(with_camera(f"    zones: [{zone}]\n"))
+    assert f'rules.{rule} has no key "{key.partition(":")[0]}"' in fault
+    assert fault.endswith(f'did you mean "{meant}"?')
+
+
+def test_given_a_key_of_a_rule_that_resembles_none_then_all_of_them_are_named() -> None:
+    zone = "{name: z, polygon: [[0, 0], [1, 1], [1, 0]], rules: {crowd: {xyz: 4}}}"
+    assert "the keys here are people, per_m2, release" in the_fault_of(with_camera(f"    zones: [{zone}]\n"))
+
+
+def test_every_word_that_a_hint_may_name_is_a_key_of_the_schema() -> None:
+    meant = {key for keys in OTHER_WORDS.values() for key in keys}
+    assert {key for key in meant if not homes_of(key) and key not in keys_at(())} == set()
 
 
 def test_given_a_model_called_like_the_slot_of_lines_and_zones_then_it_is_refused() -> None:
