@@ -17,6 +17,7 @@ from typing import Final
 
 from agent.config.redact import redact
 from agent.errors import KentonganError
+from agent.installation import how_to_add
 from agent.logs import set_up_logging
 from agent.version import VERSION
 
@@ -76,8 +77,7 @@ def _module_of(command: Command) -> ModuleType:
             raise
         raise KentonganError(
             f"`kentongan {command.name}` needs the package {error.name}, which is an extra; "
-            "install them all in the clone: .venv/bin/pip install -c constraints.txt "
-            "-e '.[demo,report,models,update,evidence,postgres]'"
+            f"install them all: {how_to_add('demo', 'report', 'models', 'update', 'evidence', 'postgres')}"
         ) from error
 
 

@@ -17,6 +17,7 @@ from agent.changes import BusyError
 from agent.clock import Clock
 from agent.config.schema import Config, Model
 from agent.errors import ConfigError, KentonganError, ModelError, SourceError
+from agent.installation import how_to_add
 from agent.mqtt.commands import NoArgs, Order
 from agent.ops.check_geometry import check_geometry, errors_of
 from agent.records import Scalar
@@ -31,9 +32,7 @@ if TYPE_CHECKING:
     from agent.vision.model_file import ModelFile
 
 LOG: Final = logging.getLogger("kentongan.updates")
-NEEDS: Final = (
-    "updates need the extra of that name, and {missing} is not installed; run: pip install 'kentongan[update]'"
-)
+NEEDS: Final = "updates need the extra of that name, and {missing} is not installed; install it: {how}"
 CHECK_PAUSE_S: Final = 5.0
 """Between two checks that are commanded: a check costs little, but a loop at the other end would cost a lot."""
 _JOIN_S: Final = 1.0
@@ -84,7 +83,9 @@ class Updating:
         try:
             from agent.update.build import Hosts, build  # noqa: PLC0415 - only here are the extra's packages needed
         except ModuleNotFoundError as error:
-            raise ConfigError(NEEDS.format(missing=(error.name or "it").partition(".")[0])) from error
+            raise ConfigError(
+                NEEDS.format(missing=(error.name or "it").partition(".")[0], how=how_to_add("update"))
+            ) from error
         used = sorted({camera.model for camera in config.cameras})
         installed = {name: subject_of(self._models[name]) for name in used}
         file = None if file is None else file.absolute()

@@ -19,9 +19,10 @@ from agent.config.explain import explain
 from agent.config.fault import Fault, FaultyConfigError
 from agent.config.references import disagreements, empty_sections
 from agent.config.schema import Config
+from agent.installation import example
 
 _MOST_FINDINGS: Final = 1000
-_EMPTY: Final = "copy an example such as configs/one-camera.yaml and change it"
+_EMPTY: Final = f"copy an example such as {example('one-camera.yaml')} and change it"
 
 
 def load_config(path: Path | str, *, on_empty: Callable[[Fault], object] | None = None) -> Config:

@@ -17,6 +17,7 @@ from agent.errors import KentonganError
 from agent.evaluate.dataset import Dataset
 from agent.evaluate.evaluation import Verdict
 from agent.evaluate.matching import FLOOR_PX, LONG_SIDE_PX, RECALL_POINTS, Picture, overlaps
+from agent.installation import how_to_add
 from agent.values import CLASS_NAMES, Image
 
 _TILE_PX: Final = 180
@@ -36,9 +37,7 @@ def draw_curves(verdict: Verdict, path: Path) -> None:
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415 - an extra, needed only here
     except ImportError as error:
-        raise KentonganError(
-            "plots need matplotlib: in the clone, .venv/bin/pip install -c constraints.txt -e '.[report]'"
-        ) from error
+        raise KentonganError(f"plots need matplotlib: {how_to_add('report')}") from error
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes = figure.add_subplot()
     for name, curve in verdict.curves.items():

@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent.errors import EvidenceError
+from agent.installation import how_to_add
 
 _SECRET: Final = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+")
-_NO_LIBRARY: Final = (
-    "evidence needs the package pyrage, an extra; "
-    "install it in the clone: .venv/bin/pip install -c constraints.txt -e '.[evidence]'"
-)
+_NO_LIBRARY: Final = f"evidence needs the package pyrage, an extra; install it: {how_to_add('evidence')}"
 
 
 def _library() -> Any:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.errors import ModelError, OutputError
+from agent.installation import shipped_folders
 from agent.ops.rendered import render_clip
 
 DEFAULT_MODEL: Final = "street.onnx"
@@ -65,9 +66,7 @@ def default_model() -> Path:
 
 def example_configs() -> list[Path]:
     """The examples of configurations that ship with the agent: in the installed package, or in the checkout."""
-    package = Path(__file__).resolve().parents[1]
-    folders = (package / "data" / "configs", package.parent / "configs")
-    return next((found for folder in folders if (found := sorted(folder.glob("*.yaml")))), [])
+    return next((found for folder in shipped_folders("configs") if (found := sorted(folder.glob("*.yaml")))), [])
 
 
 def shipped(name: str) -> Path:
@@ -84,8 +83,7 @@ def shipped(name: str) -> Path:
 
 def model_folders() -> tuple[Path, ...]:
     """Where models that ship with the agent lie: in the installed package, or in the checkout."""
-    package = Path(__file__).resolve().parents[1]
-    return tuple(folder for folder in (package / "data" / "models", package.parent / "models") if folder.is_dir())
+    return tuple(folder for folder in shipped_folders("models") if folder.is_dir())
 
 
 def cache_folder() -> Path:

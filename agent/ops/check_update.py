@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from agent.config.fault import Path
 from agent.config.schema import Config
+from agent.installation import how_to_add
 from agent.ops.findings import Finding, Level
 
 PACKAGES: Final = ("tuf", "securesystemslib", "cryptography", "urllib3")
@@ -37,7 +38,7 @@ def check_update(config: Config, installed: Callable[[str], bool] = has_package)
     missing = [name for name in PACKAGES if not installed(name)]
     if missing:
         wrong = f"updates need the extra of that name, and {missing[0]} is not installed"
-        yield Finding(Level.ERROR, ("update",), wrong, "run: pip install 'kentongan[update]'")
+        yield Finding(Level.ERROR, ("update",), wrong, f"install it: {how_to_add('update')}")
         return
     path: Path = ("update", "root_file")
     try:

@@ -13,6 +13,7 @@ import threading
 from typing import Any, Final
 
 from agent.errors import BrokerError, KentonganError
+from agent.installation import how_to_add
 
 _START_S: Final = 10.0
 _STOP_S: Final = 5.0
@@ -30,9 +31,7 @@ class EmbeddedBroker:
         try:
             from amqtt.broker import Broker  # noqa: PLC0415 - an extra, needed only here
         except ImportError as error:
-            raise KentonganError(
-                "the demo's own broker needs amqtt: in the clone, .venv/bin/pip install -c constraints.txt -e '.[demo]'"
-            ) from error
+            raise KentonganError(f"the demo's own broker needs amqtt: {how_to_add('demo')}") from error
         logging.getLogger("amqtt").setLevel(logging.ERROR)
         logging.getLogger("transitions").setLevel(logging.ERROR)
         self.port = _free_port()

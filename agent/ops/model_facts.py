@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.errors import ModelError
-from agent.vision.aggression import MOST_BYTES, AggressionModel
+from agent.vision.aggression import MOST_BYTES, RECIPE, AggressionModel
 from agent.vision.describe import ForeignModel
 from agent.vision.model_file import ModelFile, read_model
 from agent.vision.onnx_outline import Outline, Tensor, read_outline
@@ -120,9 +120,7 @@ def _clip_facts(path: Path, outline: Outline) -> dict[str, object]:
 
 def _held_out(path: Path, said: object) -> Sized:
     if not isinstance(said, dict | list):
-        raise ModelError(
-            f"{path}: the clip model's metadata 'held_out' lists no clips; give one trained by this recipe"
-        )
+        raise ModelError(f"{path}: the clip model's metadata 'held_out' lists no clips; {RECIPE}")
     return said
 
 

@@ -20,6 +20,7 @@ from rich.progress import Progress
 
 from agent.clock import SystemClock
 from agent.errors import KentonganError, ModelError, SourceError
+from agent.installation import how_to_add
 from agent.ops.model_writing import write_described
 from agent.values import Image
 from agent.video import open_source
@@ -55,9 +56,7 @@ def quantize(
         from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static  # noqa: PLC0415
         from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: PLC0415 - an extra, as above
     except ImportError as error:
-        raise KentonganError(
-            "quantising needs more packages: in the clone, .venv/bin/pip install -c constraints.txt -e '.[models]'"
-        ) from error
+        raise KentonganError(f"quantising needs more packages: {how_to_add('models')}") from error
     judged = read_model(model, foreign)
     reader = _Calibration(judged.description, judged.outline.inputs[0].name, list(_pictures(frames, count)))
     with tempfile.TemporaryDirectory() as name:

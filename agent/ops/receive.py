@@ -21,6 +21,7 @@ from rich.table import Table
 from agent.config.schema import Login, Tls
 from agent.config.secrets import password_of
 from agent.errors import KentonganError
+from agent.installation import how_to_add
 from agent.mqtt.credentials import cleartext_warning, tls_context
 from agent.ops.broker_arguments import add_broker_arguments
 from agent.receive import Receiver, ReceiveSettings, SqliteStore, Store
@@ -70,10 +71,7 @@ def open_store(place: str, environ: Mapping[str, str]) -> Store:
     try:
         from agent.receive.postgres import PostgresAddress, PostgresStore  # noqa: PLC0415 - needs an extra
     except ImportError as error:
-        raise KentonganError(
-            "a store in PostgreSQL needs one more package: "
-            "in the clone, .venv/bin/pip install -c constraints.txt -e '.[postgres]'"
-        ) from error
+        raise KentonganError(f"a store in PostgreSQL needs one more package: {how_to_add('postgres')}") from error
     return PostgresStore(PostgresAddress.read(place, environ))
 
 

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from agent.config.schema import Camera
 from agent.errors import KentonganError, OutputError
+from agent.installation import how_to_add
 from agent.ops.draw import draw_alarm, draw_geometry, draw_panel, draw_tracks
 from agent.pipeline import Seen
 from agent.records import CountBody, Direction, EventBody, Record
@@ -27,7 +28,7 @@ from agent.values import CLASS_NAMES, Frame, Image
 _CODECS: Final = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 SECURITY: Final = frozenset({"vandalism", "asset_changed", "loitering", "aggression", "camera_tampered", "camera_lost"})
 """Events that are drawn in place for as long as they are open."""
-_NO_MATPLOTLIB: Final = "plots need matplotlib: in the clone, .venv/bin/pip install -c constraints.txt -e '.[report]'"
+_NO_MATPLOTLIB: Final = f"plots need matplotlib: {how_to_add('report')}"
 _EVENTS_SHOWN: Final = 3
 _EVENT_SHOWN_S: Final = 5.0
 DIRECTIONS: Final[tuple[Direction, Direction]] = ("a_to_b", "b_to_a")
@@ -190,7 +191,9 @@ def count_table(camera: Camera, records: Sequence[Record], title: str) -> Table:
     )
     table.caption = "events: " + (", ".join(f"{kind} {n}" for kind, n in sorted(events.items())) or "none")
     if events["aggression"]:
-        table.caption += "\na box that knows its camera says aggression less often: docs/crowds-and-vandalism.md"
+        table.caption += (
+            "\na box that knows its camera says aggression less often: docs/crowds-and-vandalism.md in the source"
+        )
     return table
 
 

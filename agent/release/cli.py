@@ -43,7 +43,7 @@ from agent.update.patch import ALLOWED, EXAMPLE
 ONLINE_PASSPHRASE: Final = "KENTONGAN_ONLINE_PASSPHRASE"  # noqa: S105 - the name of a variable, not its value
 _LEAST_PASSPHRASE: Final = 8
 _CONFIGURATION_FORM: Final = f"""\
-a configuration is a YAML file of this form (configs/signed/gate.yaml is a whole one):
+a configuration is a YAML file of this form (a whole one is configs/signed/gate.yaml in the source):
 
 {EXAMPLE}
 It may set {", ".join(ALLOWED)} of cameras that the box has. What it sets replaces what the box had; the rest stays.

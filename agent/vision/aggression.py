@@ -20,6 +20,7 @@ from agent.errors import ModelError
 from agent.vision.motion import CELLS, FRAMES, MAPS
 
 MOST_BYTES: Final = 3_000_000
+RECIPE: Final = "give one trained by Kentongan's recipe, models/train/aggression in its source"
 MOST_LEVELS: Final = 50
 """Lists in lists, and so on, in what a file says of itself: nobody means more, and whoever reads them goes as deep."""
 
@@ -59,7 +60,7 @@ class AggressionModel:
         if list(self._input.shape[1:]) != wanted:
             raise ModelError(
                 f"{path}: the clip model takes {self._input.shape[1:]}, not {wanted}: maps, steps in {FRAMES} "
-                "pictures, rows, columns; give one trained by models/train/aggression"
+                f"pictures, rows, columns; {RECIPE}"
             )
         if self._input.type != "tensor(float)":
             raise ModelError(
@@ -68,7 +69,7 @@ class AggressionModel:
         self._member = member
         self._output = "fight" if member is None else "members"
         if self._output not in {each.name for each in self._session.get_outputs()}:
-            raise ModelError(f"{path}: the clip model gives no {self._output!r}; give one trained by this recipe")
+            raise ModelError(f"{path}: the clip model gives no {self._output!r}; {RECIPE}")
         self.facts: dict[str, Any] = _facts(path, self._session.get_modelmeta().custom_metadata_map)
         self._try_out(path)
 
@@ -87,11 +88,9 @@ class AggressionModel:
         try:
             likeness = self.score(still)
         except Exception as error:  # of the runtime, or because the output has another shape
-            raise ModelError(
-                f"{path}: the clip model can't judge a clip: {error}; give one trained by this recipe"
-            ) from error
+            raise ModelError(f"{path}: the clip model can't judge a clip: {error}; {RECIPE}") from error
         if not 0 <= likeness <= 1:
-            raise ModelError(f"{path}: the clip model gives {likeness}, not 0 to 1; give one trained by this recipe")
+            raise ModelError(f"{path}: the clip model gives {likeness}, not 0 to 1; {RECIPE}")
 
 
 def _facts(path: Path, described: Mapping[str, str]) -> dict[str, Any]:
@@ -102,15 +101,12 @@ def _facts(path: Path, described: Mapping[str, str]) -> dict[str, Any]:
             facts[key] = json.loads(described[key])
             too_deep = _is_deeper(facts[key], MOST_LEVELS)
         except ValueError as error:
-            raise ModelError(
-                f"{path}: the clip model's metadata {key!r} is no JSON ({error}); give one trained by this recipe"
-            ) from error
+            raise ModelError(f"{path}: the clip model's metadata {key!r} is no JSON ({error}); {RECIPE}") from error
         except RecursionError:
             too_deep = True
         if too_deep:
             raise ModelError(
-                f"{path}: the clip model's metadata {key!r} is nested deeper than {MOST_LEVELS} levels; give one "
-                "trained by this recipe"
+                f"{path}: the clip model's metadata {key!r} is nested deeper than {MOST_LEVELS} levels; {RECIPE}"
             )
     return facts
 

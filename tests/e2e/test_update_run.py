@@ -13,6 +13,7 @@ from statistics import median
 import pytest
 
 from agent.clock import KernelClocks
+from agent.installation import how_to_add
 from agent.release.desk import make_golden
 from agent.release.offering import add_configuration, add_model, withdraw
 from agent.update.slot import Slot
@@ -318,4 +319,4 @@ def test_run_without_the_extra_is_one_sentence(clip: Path, tmp_path: Path) -> No
         assert agent.wait() == 78
         told = agent.log
     assert "Traceback" not in told
-    assert "tuf is not installed; run: pip install 'kentongan[update]'" in told
+    assert f"tuf is not installed; install it: {how_to_add('update')}" in told

@@ -9,6 +9,7 @@ import pytest
 from agent.config.fault import FaultyConfigError
 from agent.config.load import parse_config
 from agent.config.schema import Config
+from agent.installation import how_to_add
 from agent.ops.check_update import check_update, check_update_server
 from agent.ops.unit import drop_in
 from tests.fakes.tuf_repository import Maintainer, RepositoryServer
@@ -71,7 +72,7 @@ def test_server_is_asked_whether_it_knows_the_pinned_root(tmp_path: Path) -> Non
 def test_extra_that_is_not_installed_is_one_sentence(tmp_path: Path) -> None:
     (finding,) = check_update(config_of(tmp_path), installed=lambda name: name != "tuf")
     assert finding.wrong == "updates need the extra of that name, and tuf is not installed"
-    assert "pip install 'kentongan[update]'" in finding.hint
+    assert finding.hint == f"install it: {how_to_add('update')}"
 
 
 def test_box_without_the_section_has_nothing_to_check(tmp_path: Path) -> None:
