@@ -93,8 +93,7 @@ class Board:
         for (place, line, direction), body in sorted(self.counts.items()):
             classes = ", ".join(f"{name} {n}" for name, n in (body.by_class or {}).items() if n)
             volume = "" if body.volume is None else str(body.volume)
-            since = utc_text(body.interval.start)[11:19]
-            texts = (place, line, direction, since, classes, volume, str(body.cumulative))
+            texts = (place, line, direction, _since(body), classes, volume, str(body.cumulative))
             table.add_row(*map(_cell, texts), _quality(body))
         return table
 
@@ -116,7 +115,7 @@ class Board:
             present = ("", "") if body.present is None else (f"{body.present.mean:.1f}", f"{body.present.max:.0f}")
             dwell = "" if body.dwell_s is None else f"{body.dwell_s.mean:.1f}"
             numbers = ["" if n is None else str(n) for n in (body.entered, body.left)]
-            texts = (place, zone, utc_text(body.interval.start)[11:19], *present, *numbers, dwell)
+            texts = (place, zone, _since(body), *present, *numbers, dwell)
             table.add_row(*map(_cell, texts), _quality(body))
         return table
 
@@ -165,6 +164,11 @@ def _quality(body: CountBody | ZoneBody) -> Text:
     return Text(words, style="green" if quality.valid else "red")
 
 
+def _since(body: CountBody | ZoneBody) -> str:
+    """When an interval began, and whether it is shorter than the others."""
+    return utc_text(body.interval.start)[11:19] + (", cut short" if body.interval.partial else "")
+
+
 def _doubt(body: CountBody | ZoneBody) -> str:
     """Why a number should not be used, where it should not."""
     return "" if body.quality.valid else f" (not valid: {', '.join(body.quality.reasons) or 'watched too little'})"
@@ -176,10 +180,10 @@ def _said(body: CountBody | ZoneBody | EventBody | GapBody) -> str:
         case CountBody():
             classes = ", ".join(f"{name} {n}" for name, n in (body.by_class or {}).items() if n) or "none"
             counted = classes if body.volume is not None else "not watched"
-            return f"count {body.line} {body.direction} {utc_text(body.interval.start)[11:19]}: {counted}{_doubt(body)}"
+            return f"count {body.line} {body.direction} {_since(body)}: {counted}{_doubt(body)}"
         case ZoneBody():
             present = "not watched" if body.present is None else f"{body.present.mean:.1f} present on average"
-            return f"zone {body.zone} {utc_text(body.interval.start)[11:19]}: {present}{_doubt(body)}"
+            return f"zone {body.zone} {_since(body)}: {present}{_doubt(body)}"
         case EventBody():
             return f"event {body.kind} {body.phase} {body.where or ''}".rstrip()
         case GapBody():

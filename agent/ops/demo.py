@@ -25,6 +25,10 @@ from agent.ops.watch import Subscription, show
 from agent.video import Kind, parse_address
 
 _LAST_S: Final = 1.0
+_CLOCK_UNSET: Final = (
+    "The kernel says of this machine's clock that nobody keeps it set (no NTP), so every interval says clock_unset: "
+    "its times may be off, its counts are not."
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +52,8 @@ def execute(args: argparse.Namespace) -> int:
         subscription = Subscription(config.mqtt, f"{ROOT}/#")
         stack.callback(subscription.close)
         app = App(config, Secrets(), loop_files=True)
+        if not app.clock.now().synced:
+            console.print(_CLOCK_UNSET)
         app.start()
         board = Board()
         try:

@@ -14,6 +14,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from agent.clock import KernelClocks
 from agent.mqtt.coding import encode
 from agent.mqtt.messages import Status
 from agent.ops.embedded_broker import EmbeddedBroker
@@ -102,6 +103,8 @@ def test_the_demo_shows_counts_as_a_subscriber_received_them_and_ends_well(tmp_p
     counts = [line for line in done.stdout.splitlines() if " count " in line]
     assert counts
     assert any("car " in line or "person " in line for line in counts), done.stdout
+    assert "cut short" in counts[-1], "the interval that the end cut is told from a whole one"
+    assert ("so every interval says clock_unset" in " ".join(done.stderr.split())) is not KernelClocks().read().synced
     assert "Traceback" not in done.stderr
     assert time.monotonic() - began_s > 12
 

@@ -15,7 +15,7 @@ from agent.mqtt.rows import record_message
 from agent.mqtt.topics import box_topic, record_topic
 from agent.ops.board import Board
 from agent.outbox import record_id
-from agent.records import EventBody, GapBody, Record
+from agent.records import EventBody, GapBody, Interval, Record
 from tests.fakes.messages import BOOT, DEVICE, HEALTH
 from tests.fakes.records import count_record, event_record, zone_record
 
@@ -55,6 +55,15 @@ def test_every_record_becomes_one_line_and_a_row() -> None:
     text = rendered(board)
     for part in ("junction-3", "north", "motorcycle 5", "wrong_way", "crossing", "camera_lost", "6 messages received"):
         assert part in text, text
+
+
+def test_an_interval_that_was_cut_short_is_told_from_a_whole_one_though_it_is_valid() -> None:
+    board = Board()
+    interval = Interval(start=300.0, end=303.5, partial=True)
+    said = show(board, changed(count_record(5), interval=interval))
+    assert said == "#1 pole-17/junction-3 count north a_to_b 00:05:00, cut short: motorcycle 5, car 5, truck 2"
+    assert "crossing 00:05:00, cut short" in (show(board, changed(zone_record(3), interval=interval)) or "")
+    assert rendered(board).count("cut short") == 2
 
 
 def test_boxes_and_their_health_are_shown_and_are_no_lines_of_records() -> None:
