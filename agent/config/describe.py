@@ -15,7 +15,12 @@ from agent.config.schema import Config
 
 Node: TypeAlias = dict[str, Any]
 
-_NAME_PATTERN: Final = "^[a-z0-9]"
+_PATTERN_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    "^[a-z0-9]": ("a name of lower-case letters, digits, - and _ (at most 63)", "names"),
+    "^[a-z][a-z0-9_]": ("one word of lower-case letters, digits and _, such as lebaran", "words"),
+    "^age1": ("a public key: age1 and 58 letters and digits, as `kentongan evidence keygen` prints it", "public keys"),
+}
+"""One text and several of them, by how its pattern begins."""
 OTHER_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "after": ("after_s", "seconds", "settle_s"),
     "after_s": ("seconds", "settle_s"),
@@ -36,7 +41,6 @@ OTHER_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "interval": ("interval_s",),
     "kind": ("what",),
     "level": ("likeness", "people"),
-    "on": ("enabled",),
     "pass": ("password_file",),
     "password": ("password_file",),
     "path": ("file",),
@@ -167,10 +171,15 @@ def _mapping_words(node: Node) -> str:
 
 
 def _text_words(node: Node) -> str:
-    if str(node.get("pattern", "")).startswith(_NAME_PATTERN):
-        return "a name of lower-case letters, digits, - and _ (at most 63)"
+    if (words := _by_pattern(node)) is not None:
+        return words[0]
     longest = f" of at most {node['maxLength']} characters" if "maxLength" in node else ""
     return ("the name of a file" if node.get("format") == "path" else "text") + longest + _example(node)
+
+
+def _by_pattern(node: Node) -> tuple[str, str] | None:
+    pattern = str(node.get("pattern", ""))
+    return next((words for begin, words in _PATTERN_WORDS.items() if pattern.startswith(begin)), None)
 
 
 def _example(node: Node) -> str:
@@ -181,15 +190,20 @@ def _example(node: Node) -> str:
 def _range(node: Node) -> str:
     low, above = node.get("minimum"), node.get("exclusiveMinimum")
     high, below = node.get("maximum"), node.get("exclusiveMaximum")
-    first = f"from {low:g}" if low is not None else f"above {above:g}" if above is not None else ""
-    last = f"to {high:g}" if high is not None else f"below {below:g}" if below is not None else ""
+    first = f"from {_plain(low)}" if low is not None else f"above {_plain(above)}" if above is not None else ""
+    last = f"to {_plain(high)}" if high is not None else f"below {_plain(below)}" if below is not None else ""
     if first and last:
         return f" {first} {last}" if low is not None and high is not None else f" {first} and {_at_most(high, below)}"
     return f" {first or last}" if first or last else ""
 
 
 def _at_most(high: float | None, below: float | None) -> str:
-    return f"at most {high:g}" if high is not None else f"below {below:g}"
+    return f"at most {_plain(high)}" if high is not None else f"below {_plain(below)}"
+
+
+def _plain(value: float | None) -> str:
+    """A number as an installer would type it, without an exponent."""
+    return "" if value is None else str(int(value)) if value == int(value) else f"{value:g}"
 
 
 def _list_words(node: Node) -> str:
@@ -206,6 +220,8 @@ def _plural(node: Node) -> str:
         return f"values, each {_words(node)}"
     if node.get("type") == "array":
         return "points [x, y]"
+    if (words := _by_pattern(node)) is not None:
+        return words[1]
     plain = {"integer": "whole numbers", "number": "numbers", "object": "mappings"}.get(str(node.get("type")), "texts")
     return plain + _example(node)
 

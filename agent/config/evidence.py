@@ -29,8 +29,8 @@ def _absolute(folder: Path) -> Path:
 
 AgeKey: TypeAlias = Annotated[
     str,
-    BeforeValidator(_no_secret),
     Field(pattern=_PUBLIC, description="A public key as `age-keygen` prints it: age1 and 58 letters and digits."),
+    BeforeValidator(_no_secret),
 ]
 Keys: TypeAlias = Annotated[tuple[AgeKey, ...], Field(min_length=1, max_length=8)]
 

@@ -18,6 +18,8 @@ from agent.config.redact import redact
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NUMBER: Final = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?")
 _TRUTH_WORDS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false", "y": "true", "n": "false"}
+_KEYS_OF: Final = {"calendar": ("day", "write a day such as 2026-03-20 before the colon")}
+"""What the keys of a mapping are where they are no names."""
 _POINTS_EXAMPLE: Final = "points: [[0.1, 0.6], [0.9, 0.6]]"
 
 
@@ -74,8 +76,9 @@ def _is_wrong_length_of_right_list(finding: Mapping[str, Any], path: Path, docum
 
 def _fault(finding: Mapping[str, Any], path: Path, document: Document) -> Fault:
     if finding["loc"] and finding["loc"][-1] == "[key]":
-        wrong = f"{place(path[:-1], document)} has a key that is no name: {shown_key(str(path[-1]))}"
-        return Fault(document.mark(path), path, wrong, "write a name of lower-case letters, digits, - and _")
+        kind, hint = _KEYS_OF.get(str(path[-2]), ("name", "write a name of lower-case letters, digits, - and _"))
+        wrong = f"{place(path[:-1], document)} has a key that is no {kind}: {shown_key(str(path[-1]))}"
+        return Fault(document.mark(path), path, wrong, hint)
     tell = _TELLERS.get(finding["type"], _wrong_value)
     return tell(finding, path, document)
 

@@ -201,9 +201,10 @@ class EvidenceKeeper:
         try:
             action()
         except (EvidenceError, OSError, cv2.error) as error:
-            why = (
-                str(error) if isinstance(error, EvidenceError) else f"evidence can't be kept: {error}; look at the disk"
-            )
+            why = str(error)
+            if not isinstance(error, EvidenceError):
+                said = error.strerror if isinstance(error, OSError) and error.strerror else why
+                why = f"evidence can't be kept in {self._folder.root}: {said}; look at the disk"
             if why != self._state.reason:
                 LOG.error("%s; counting goes on", why)  # noqa: TRY400 - the sentence says it all
             self._state = replace(self._state, ok=False, reason=why)

@@ -144,8 +144,9 @@ class Reel:
         story = Story(gathered.story.name, self._camera, pictures[0].utc_s, pictures[-1].utc_s, events)
         try:
             return [self._folder.keep(story, self._sealer.seal(self._film(pictures, events)))]
-        except (EvidenceError, OSError):
-            LOG.exception("evidence: the clip %s could not be kept", story.name)
+        except (EvidenceError, OSError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            LOG.error("evidence: the clip %s is lost: %s", story.name, why)  # noqa: TRY400 - the sentence says it all
             with contextlib.suppress(OSError):
                 self._folder.give_up(story.name)
             raise

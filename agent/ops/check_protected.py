@@ -35,6 +35,10 @@ def check_protected(camera: Camera, where: Path, size: tuple[int, int]) -> Itera
 def _check_region(region: ProtectedRegion, outline: Array, path: Path, size: tuple[int, int]) -> Iterator[Finding]:
     name = f"protected region {region.name}"
     crossing = geometry.crossing_edges(outline / size)
+    if crossing is not None and crossing[0] == crossing[1]:
+        wrong = f"{name} names the same corner twice (corner {crossing[0] + 1})"
+        yield Finding(Level.ERROR, path, wrong, "delete one of them")
+        return
     if crossing is not None:
         wrong = f"{name}: the edge from corner {crossing[0] + 1} meets the edge from corner {crossing[1] + 1}"
         yield Finding(Level.ERROR, path, wrong, "list the corners in order around it, each once")

@@ -21,6 +21,7 @@ from agent.vision.motion import CELLS, FRAMES, MAPS
 
 MOST_BYTES: Final = 3_000_000
 RECIPE: Final = "give one trained by Kentongan's recipe, models/train/aggression in its source"
+_QUOTED: Final = 200
 MOST_LEVELS: Final = 50
 """Lists in lists, and so on, in what a file says of itself: nobody means more, and whoever reads them goes as deep."""
 
@@ -54,7 +55,8 @@ class AggressionModel:
         try:
             self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime raises types of its own that it does not export
-            raise ModelError(f"{path}: the clip model can't be loaded: {error}") from error
+            why = " ".join(str(error).split())[:_QUOTED]
+            raise ModelError(f"{path}: the clip model can't be loaded ({why}); copy it again, or {RECIPE}") from error
         self._input = self._session.get_inputs()[0]
         wanted = [MAPS, FRAMES - 1, CELLS, CELLS]
         if list(self._input.shape[1:]) != wanted:

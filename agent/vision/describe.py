@@ -232,7 +232,9 @@ def _image_input(outline: Outline, name: str) -> Tensor:
     pictures = [t for t in outline.inputs if t.shape is not None and len(t.shape) == 4 and t.shape[1] in {3, None, ""}]
     if len(pictures) != 1 and len(pictures := [t for t in pictures if t.shape and t.shape[1] == 3]) != 1:
         shown = ", ".join(f"{t.name}{list(t.shape or ())}" for t in outline.inputs) or "none"
-        raise ModelError(f"{name}: it needs one input of shape (batch, 3, height, width), but has {shown}")
+        raise ModelError(
+            f"{name}: it needs one input of shape (batch, 3, height, width), but has {shown}; take a detector"
+        )
     images = pictures[0]
     if images.dtype not in {"float32", "float16"}:
         raise ModelError(f"{name}: its input is {images.dtype}; export it with a float32 or float16 input")

@@ -26,7 +26,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("ring", [None, {"minutes": 1}])
 def test_given_others_fill_the_disk_then_it_is_told_and_the_next_clip_is_kept_whole(
-    small_disk: Path, tmp_path: Path, ring: dict[str, int] | None
+    small_disk: Path, tmp_path: Path, ring: dict[str, int] | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     box = WitnessedBox(config_of(small_disk, key_pair(tmp_path)[0], ring=ring))
     box.film(3)
@@ -36,6 +36,7 @@ def test_given_others_fill_the_disk_then_it_is_told_and_the_next_clip_is_kept_wh
     state = box.keeper.state()
     assert not state.ok
     assert "No space left on device; look at the disk" in str(state.reason)
+    assert [record for record in caplog.records if record.exc_info] == [], "sentences, and no traceback"
     assert box.paths("clips/*") == box.paths("clips/.*") == box.paths("ring/.*") == [], "nothing of it is left"
     hog.unlink()
     box.film(62)  # it looks again once a minute

@@ -45,7 +45,7 @@ def camera(polygon: Any, **parts: Any) -> Camera:
         ([[0.9, 0.4], [1.3, 0.4], [1.3, 0.6], [0.9, 0.6]], (1280, 720), "lies outside the picture"),
         ([[0.95, 0.4], [1.005, 0.4], [1.005, 0.6], [0.95, 0.6]], (1280, 720), None),
         ([[0.4, 0.4], [0.6, 0.6], [0.6, 0.4], [0.4, 0.6]], (1280, 720), "list the corners in order"),
-        ([[0.4, 0.4], [0.4, 0.4], [0.6, 0.4], [0.4, 0.6]], (1280, 720), "list the corners in order"),
+        ([[0.4, 0.4], [0.4, 0.4], [0.6, 0.4], [0.4, 0.6]], (1280, 720), "same corner twice (corner 1)"),
     ],
 )
 def test_a_region_is_refused_where_it_cannot_be_judged(polygon: Any, size: tuple[int, int], says: str | None) -> None:

@@ -187,6 +187,37 @@ def test_given_another_word_for_a_key_of_a_rule_then_the_key_that_was_meant_is_n
     assert fault.endswith(f'did you mean "{meant}"?')
 
 
+@pytest.mark.parametrize(
+    ("calendar", "wrong", "hint"),
+    [
+        ("lebaran: 2026-03-20", 'surge.calendar has a key that is no day: "lebaran"', "write a day such as 2026-03-20"),
+        ("2026-03-20: Hari Raya", 'calendar.2026-03-20 can\'t be "Hari Raya"', "digits and _, such as lebaran"),
+    ],
+)
+def test_given_a_calendar_that_is_none_then_its_fault_says_what_a_day_is(calendar: str, wrong: str, hint: str) -> None:
+    zone = f"{{name: z, polygon: [[0, 0], [1, 1], [1, 0]], rules: {{surge: {{calendar: {{{calendar}}}}}}}}}"
+    fault = the_fault_of(with_camera(f"    zones: [{zone}]\n"))
+    assert wrong in fault
+    assert hint in fault
+
+
+@pytest.mark.parametrize(
+    ("evidence", "wrong", "hint"),
+    [
+        ("keys: [age1short]", 'evidence.keys[0] can\'t be "age1short"', "write a public key: age1 and 58 letters and"),
+        ("keys: []", "evidence.keys has 0 values", "a list of at least 1 public keys"),
+        ("clips_mb: 100", "evidence.keys is missing", "with a list of at least 1 public keys"),
+        (f"keys: [age1{'q' * 58}], clips_mb: 0", "clips_mb can't be 0", "a whole number from 10 to 1000000"),
+    ],
+)
+def test_given_evidence_without_a_key_that_seals_then_its_fault_says_what_a_key_is(
+    evidence: str, wrong: str, hint: str
+) -> None:
+    fault = the_fault_of(with_camera("") + f"evidence: {{{evidence}}}\n")
+    assert wrong in fault
+    assert hint in fault
+
+
 def test_given_a_key_of_a_rule_that_resembles_none_then_all_of_them_are_named() -> None:
     zone = "{name: z, polygon: [[0, 0], [1, 1], [1, 0]], rules: {crowd: {xyz: 4}}}"
     assert "the keys here are people, per_m2, release" in the_fault_of(with_camera(f"    zones: [{zone}]\n"))
