@@ -2,7 +2,7 @@
 
 The place where configuration, pixels and scene meet; each of them knows nothing of the others. While the view can't be
 trusted (moved, covered, dark) nothing is looked at: a region that isn't where it was drawn would look changed. A region
-that a move carried out of the picture is not looked at either, which ``trouble`` says.
+that a move carried out of the picture, or that is too small in it, is not looked at either, which ``trouble`` says.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final
 from agent.clock import Instant
 from agent.config.schema import Camera
 from agent.errors import KentonganError
+from agent.ops.check_protected import is_too_small
 from agent.scene.carry import out_of_picture
 from agent.scene.rule import Setting
 from agent.scene.values import AssetLook, View
@@ -30,6 +31,7 @@ SAVED_S: Final = 1800.0
 _FORGOTTEN: Final = "null"
 """Stored over what must not be read again."""
 _TO_DO: Final = "turn it back, or draw them on what it shows now and accept its view"
+LARGER: Final = "use a larger stream of the camera, or one that stands nearer"
 _READY_S: Final = 60.0
 """How soon after a first memory is complete it is saved."""
 
@@ -41,14 +43,11 @@ class Guard:
         camera: Its configuration.
         state: What :meth:`states` said before a restart, and others' texts.
         origin: Whose memories they are.
-
-    Attributes:
-        trouble: Which regions are not watched, and why; empty while all are.
     """
 
     def __init__(self, camera: Camera, state: Mapping[str, str], origin: Origin) -> None:
         self._origin = origin
-        self.trouble = ""
+        self._outside = self._tiny = ""
         self._lay(camera)
         self._texts = {name: state[key] for name, key in self._names.items() if state.get(key)}
         self._accepted: set[str] = set()
@@ -67,30 +66,55 @@ class Guard:
         """Watch the regions where they are seen now, but those that are not."""
         outside = out_of_picture(camera)
         self._names = {region.name: region_name(camera.name, region.name) for region in camera.protected}
-        self._regions = [region for region in _regions_of(camera) if region.name not in outside]
+        self._camera, self._size = camera.name, (0, 0)
+        self._drawn = self._regions = [region for region in _regions_of(camera) if region.name not in outside]
         self._judge = AssetJudge(self._regions)
         trouble = f"not watched, out of the picture since the camera moved: protected {', '.join(outside)}; {_TO_DO}"
-        if outside and self.trouble != trouble:
-            LOG.warning("camera %s: %s", camera.name, trouble)
-        self.trouble = trouble if outside else ""
+        self._outside = self._told_once(self._outside, trouble if outside else "")
+
+    def _fit(self, size: tuple[int, int]) -> None:
+        """Watch those regions that are large enough in pictures of a size; it is known only when one has come."""
+        self._size = size
+        tiny = [region.name for region in self._drawn if is_too_small(region.polygon * size)]
+        regions = [region for region in self._drawn if region.name not in tiny]
+        if [region.name for region in regions] != [region.name for region in self._regions]:
+            self._watch(regions)
+        trouble = f"not watched, too small in a picture of {size[0]}x{size[1]}: protected {', '.join(tiny)}; {LARGER}"
+        self._tiny = self._told_once(self._tiny, trouble if tiny else "")
+
+    def _told_once(self, before: str, trouble: str) -> str:
+        if trouble and trouble != before:
+            LOG.warning("camera %s: %s", self._camera, trouble)
+        return trouble
+
+    @property
+    def trouble(self) -> str:
+        """Which regions are not watched, and why; empty while all are."""
+        return "; ".join(why for why in (self._outside, self._tiny) if why)
 
     def heed(self, camera: Camera, at: Instant) -> None:
         """Judge the regions, where they are, by other thresholds; how they looked stays known."""
-        here = {region.name for region in self._regions}
+        here = {region.name for region in self._drawn}
         regions = [region for region in _regions_of(camera) if region.name in here]
-        if _thresholds(regions) == _thresholds(self._regions):
+        if _thresholds(regions) == _thresholds(self._drawn):
             return
         self.keep(at)
+        self._drawn, self._size = regions, (0, 0)
+        self._watch(regions)
+
+    def _watch(self, regions: list[Region]) -> None:
         self._regions, self._judge = regions, AssetJudge(regions)
         for name in self._accepted:
             self._judge.accept(name)
 
     def look(self, frame: Frame, tracks: Tracks, view: View) -> tuple[AssetLook, ...]:
         """How every region looks; empty between looks and while the view can't be trusted."""
-        now_s = frame.at.mono_s
+        now_s, size = frame.at.mono_s, (frame.image.shape[1], frame.image.shape[0])
+        if size != self._size:
+            self._fit(size)
         if not self._regions or view.reasons or view.cause or not self._judge.due(now_s):
             return ()
-        if self._judge.fit((frame.image.shape[1], frame.image.shape[0])):
+        if self._judge.fit(size):
             for watched in self._judge.watched:
                 name = watched.region.name
                 if not read_region(self._texts.get(name), watched, frame.at, self._origin):

@@ -48,12 +48,20 @@ def _check_region(region: ProtectedRegion, outline: Array, path: Path, size: tup
         wrong = f"{hidden:.0%} of {name} lies outside the picture"
         yield Finding(Level.ERROR, path, wrong, "draw it around what the camera sees")
         return
-    side_px = float(np.sqrt(geometry.area(outline)))
-    width_px = geometry.area(outline) / max(geometry.extent(outline), 1.0)
-    if side_px < LEAST_SIDE_PX or width_px < LEAST_WIDTH_PX:
+    if is_too_small(outline):
         wrong = (
-            f"{name} is too small to be judged: some {width_px:.0f} x {geometry.extent(outline):.0f} px "
+            f"{name} is too small to be judged: some {_width_px(outline):.0f} x {geometry.extent(outline):.0f} px "
             f"of a picture of {size[0]}x{size[1]}"
         )
         hint = f"it needs an area of {LEAST_SIDE_PX:.0f} x {LEAST_SIDE_PX:.0f} px and {LEAST_WIDTH_PX:.0f} px each way"
         yield Finding(Level.ERROR, path, wrong, f"{hint}; use a larger stream of the camera, or one that stands nearer")
+
+
+def is_too_small(outline: Array) -> bool:
+    """Whether a region, by its outline in pixels, shows too little for a change of it to be told."""
+    return float(np.sqrt(geometry.area(outline))) < LEAST_SIDE_PX or _width_px(outline) < LEAST_WIDTH_PX
+
+
+def _width_px(outline: Array) -> float:
+    """How wide it is across its longest extent, on average."""
+    return geometry.area(outline) / max(geometry.extent(outline), 1.0)

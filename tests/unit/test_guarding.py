@@ -7,10 +7,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 
 from agent.clock import Instant
 from agent.config.schema import Camera
-from agent.guarding import Guard, region_name
+from agent.errors import KentonganError
+from agent.guarding import LARGER, Guard, region_name
 from agent.ops.draw import ALARM
 from agent.ops.replay_outputs import Annotator, reason_of
 from agent.pipeline import CameraPipeline, Seen
@@ -66,6 +68,27 @@ def test_given_the_memory_is_new_then_it_is_saved_within_a_minute_or_two_without
     assert region_name("gate", "box") not in pipeline.states()
     run(pipeline, cabinet(street()), range(40, 110))
     assert region_name("gate", "box") in pipeline.states()
+
+
+def test_given_a_stream_too_small_for_a_region_then_health_says_so_and_a_larger_one_brings_it_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    thing = CAMERA.protected[0].model_copy(
+        update={"name": "lamp", "polygon": ((0.1, 0.1), (0.15, 0.1), (0.15, 0.3), (0.1, 0.3))}
+    )
+    pipeline = CameraPipeline(
+        CAMERA.model_copy(update={"protected": (*CAMERA.protected, thing)}), device="box", model=MODEL
+    )
+    small, large = cv2.resize(street(), (176, 144)), cv2.resize(street(), (704, 576))
+    run(pipeline, small, range(5))
+    assert pipeline.troubles() == (f"not watched, too small in a picture of 176x144: protected lamp; {LARGER}",)
+    with pytest.raises(KentonganError, match="protected region lamp can't be accepted; not watched, too small"):
+        pipeline.accept("lamp")
+    assert pipeline.accept("box"), "the other is watched"
+    run(pipeline, large, range(10, 12))
+    assert pipeline.troubles() == ()
+    assert pipeline.accept("lamp")
+    assert len(caplog.records) == 1
 
 
 def test_given_a_view_that_cannot_be_trusted_then_no_region_is_looked_at() -> None:
