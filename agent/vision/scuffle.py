@@ -45,7 +45,7 @@ class Scuffle:
 
     Attributes:
         likeness: 0 to 1, averaged over a second.
-        box: Left, top, right, bottom in pixels.
+        box: Left, top, right, bottom in pixels: around who is there now; around the clip if none is tracked.
         tracks: Who is there, by track id.
         at_thing: It was looked at because of a watched region alone: no two persons were close to each other there.
     """
@@ -162,6 +162,10 @@ class ScuffleWatch:
         there = (tracks.classes == RoadUser.PERSON) & (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
         ids: Ints = tracks.ids[there]
         box, named = (left, top, right, bottom), tuple(int(one) for one in ids)
+        if named:  # a clip is cut around where they were within a second and a half: who walks is at its edge by now
+            corners = tracks.boxes[there]
+            (left, top), (right, bottom) = corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)
+            box = (float(left), float(top), float(right), float(bottom))
         return Scuffle(round(place.likeness, 3), box, named, place.at_thing)
 
 

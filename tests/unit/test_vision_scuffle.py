@@ -163,6 +163,17 @@ def test_given_eight_pictures_a_second_then_clips_are_judged_too() -> None:
     assert found[-1]
 
 
+def test_given_two_who_walk_on_then_the_place_is_where_they_are_and_not_where_their_clip_was_cut() -> None:
+    watch, picture = ScuffleWatch(ChangeJudge()), np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    for step in range(30):
+        two = [person(100.0 + 10 * step), person(145.0 + 10 * step)]
+        found = watch.look(picture, seen(two), tracks(two), step / 10)
+        named = [body.foot[0] for body in two if found and body.track in found[0].tracks]
+        if named:
+            assert (found[0].box[0] + found[0].box[2]) / 2 == pytest.approx(np.mean(named))
+    assert named
+
+
 def test_given_a_wide_picture_then_the_place_is_told_in_its_own_pixels() -> None:
     watch, picture = ScuffleWatch(ChangeJudge()), np.zeros((1080, 1920, 3), np.uint8)
     two = [Body(n, (900.0 + 120 * n, 900.0), 120, 300, RoadUser.PERSON) for n in (1, 2)]
