@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from agent.values import Bools, Floats
+from agent.vision.displaced import aligned, displacement, moved_back
 from agent.vision.look import COARSE_PX, Look, Map, by_cell, edges
 
 Cause: TypeAlias = Literal["covered", "sprayed", "defocused", "turned", "blinded", "dark"]
@@ -48,6 +49,19 @@ MOST: Final = 0.8
 """Share of recognisable cells that must be lost for the view as a whole to be lost."""
 PART: Final = 0.5
 """Share for a part of it."""
+SOME: Final = 0.2
+"""Share from which it is tried whether what is lost is seen elsewhere: turned along a straight road, little is lost."""
+FOUND: Final = 0.6
+"""Share of what should still be in the picture that must be found at its new place. …"""
+LIKELY: Final = 0.8
+"""… A cell whose edges correlate so well with those remembered is likely the same, …"""
+GAINED: Final = 1.5
+"""… and of such there must be so many times more than at their old place: before rows of like lines, a queue of
+vehicles looks as if they had moved by a row."""
+SURE: Final = 0.9
+"""A cell whose edges correlate so well with those remembered has not moved."""
+KEPT: Final = 0.02
+"""With this share of cells that have not moved, no camera was turned, whatever else is lost: things stand before it."""
 SOFT: Final = 0.4
 """Fine detail, relative to edges, fallen to this share is a lens out of focus."""
 DARK: Final = 20.0
@@ -131,6 +145,7 @@ class TamperJudge:
         self._memory: _Memory | None = None
         self._last_s: float | None = None
         self._score_s = 0.0
+        self._whole_s = 0.0  # the part of it in which the view as a whole was lost
         self._said = CLEAR
         self._since_s = 0.0
         self._night_s = 0.0
@@ -144,7 +159,7 @@ class TamperJudge:
 
     def forget(self) -> None:
         """What is shown from now on is the view."""
-        self._memory, self._said, self._score_s = None, CLEAR, 0.0
+        self._memory, self._said, self._score_s, self._whole_s = None, CLEAR, 0.0, 0.0
 
     def view(self) -> Look | None:
         """The view as it is remembered, for keeping; ``None`` before enough was seen of it."""
@@ -179,9 +194,7 @@ class TamperJudge:
             self._memory, found = _Memory.of(look), CLEAR
         return self._persist(found, passed_s, now_s, look)
 
-    def _compare(  # noqa: PLR0911 - one way out for each cause reads best
-        self, look: Look, memory: _Memory, boxes: Floats | None
-    ) -> Judgement:
+    def _compare(self, look: Look, memory: _Memory, boxes: Floats | None) -> Judgement:
         """What this look alone says."""
         if look.brightness < DARK and look.contrast < FLAT:
             fell = self._fell()
@@ -191,25 +204,7 @@ class TamperJudge:
         usable = (memory.strength >= TEXTURE**2) & ~_covered_by(boxes, memory.strength.shape)
         if usable.sum() < FEWEST_CELLS:
             return self._without_edges(look, memory)
-        lost, strength = _lost_cells(look.grey, memory)
-        share = float(lost[usable].mean())
-        if share >= PART:
-            aligned = _aligned(look.grey, memory.grey)
-            if aligned is not None:
-                lost, strength = _lost_cells(aligned, memory)
-                share = float(lost[usable].mean())
-        left = float(strength[usable].sum() / memory.strength[usable].sum())
-        if _is_soft(look, memory, strength, usable):
-            return Judgement("defocused", 1.0)
-        if share < PART:
-            return CLEAR
-        if look.saturated >= GLARE:
-            return Judgement("blinded", share)
-        if share < MOST:
-            hidden = usable & lost
-            plain = float(np.median(strength[hidden] / memory.strength[hidden])) < 0.35
-            return Judgement("sprayed", share) if plain else CLEAR
-        return Judgement("covered" if left < 0.3 else "turned", share)
+        return _by_cells(look, memory, usable)
 
     def _without_edges(self, look: Look, memory: _Memory) -> Judgement:
         """A view with next to no edges can only become evenly bright or lose all contrast at once."""
@@ -230,13 +225,16 @@ class TamperJudge:
 
     def _persist(self, found: Judgement, passed_s: float, now_s: float, look: Look) -> Judgement:
         """Say what goes on for long enough; take it back when it is over for long enough."""
-        needed_s = PART_ENTER_S if found.cause == "sprayed" else ENTER_S
+        whole = found.cause not in {None, "sprayed"}
         if found.cause is None:
             self._score_s = max(0.0, self._score_s - passed_s * (4 / 3 if self._said.cause else 2))
+            self._whole_s = max(0.0, self._whole_s - passed_s * 2)
         else:
-            limit_s = max(self._score_s, ENTER_S if self._said.cause else needed_s)
+            limit_s = max(self._score_s, ENTER_S if self._said.cause else PART_ENTER_S)
             self._score_s = min(limit_s, self._score_s + passed_s)
-        if self._said.cause is None and found.cause is not None and self._score_s >= needed_s:
+            self._whole_s = min(ENTER_S, self._whole_s + passed_s * whole)
+        enough = self._whole_s >= ENTER_S if whole else self._score_s >= PART_ENTER_S
+        if self._said.cause is None and found.cause is not None and enough:
             self._said, self._score_s, self._since_s = found, ENTER_S, now_s
         elif self._said.cause is not None and self._score_s <= 0:
             self._said = CLEAR
@@ -267,18 +265,77 @@ def _covered_by(boxes: Floats | None, shape: tuple[int, ...]) -> Bools:
     return inside
 
 
-def _lost_cells(grey: Map, memory: _Memory) -> tuple[Bools, Map]:
-    """Which cells no longer show their edges, and how strong their edges are now."""
-    now_x, now_y = edges(grey)
-    then_x, then_y = memory.lines
-    strength = by_cell(now_x**2 + now_y**2)
-    both = by_cell(now_x * then_x + now_y * then_y)
-    alike = both / np.sqrt(np.maximum(strength * memory.strength, 1e-6))
-    faded = strength < FADED**2 * memory.strength
-    return (alike < LOST) | faded, strength
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cells:
+    """How the remembered edges fare, cell by cell: correlation with those of now, -1 to 1, and how strong those are."""
+
+    alike: Map
+    strength: Map
+
+    @property
+    def lost(self) -> Bools:
+        """Which no longer show their edges."""
+        return self.alike < LOST
+
+    @classmethod
+    def of(cls, grey: Map, memory: _Memory) -> _Cells:
+        """Of a picture."""
+        now_x, now_y = edges(grey)
+        then_x, then_y = memory.lines
+        strength = by_cell(now_x**2 + now_y**2)
+        both = by_cell(now_x * then_x + now_y * then_y)
+        alike = both / np.sqrt(np.maximum(strength * memory.strength, 1e-6))
+        alike[strength < FADED**2 * memory.strength] = 0.0
+        return cls(alike, strength)
 
 
-def _is_soft(look: Look, memory: _Memory, strength: Map, usable: Bools) -> bool:
+def _by_cells(look: Look, memory: _Memory, usable: Bools) -> Judgement:
+    """What the cells that can be recognised say."""
+    cells = _Cells.of(look.grey, memory)
+    share = float(cells.lost[usable].mean())
+    if share >= PART and (steadied := aligned(look.grey, memory.grey, SHAKE_PX)) is not None:
+        cells = _Cells.of(steadied, memory)
+        share = float(cells.lost[usable].mean())
+    if share >= SOME and _is_elsewhere(look.grey, memory, usable):
+        return Judgement("turned", share)
+    if _is_soft(look, memory, cells.strength, usable, share):
+        return Judgement("defocused", 1.0)
+    if share < PART:
+        return CLEAR
+    return _hidden(look, memory, cells, usable)
+
+
+def _hidden(look: Look, memory: _Memory, cells: _Cells, usable: Bools) -> Judgement:
+    """What it means that half of the view or more is not to be seen."""
+    share = float(cells.lost[usable].mean())
+    if look.saturated >= GLARE:
+        return Judgement("blinded", share)
+    left = float(cells.strength[usable].sum() / memory.strength[usable].sum())
+    if share >= MOST and left < 0.3:
+        return Judgement("covered", share)
+    if share >= MOST and float((cells.alike[usable] > SURE).mean()) < KEPT:
+        return Judgement("turned", share)
+    gone = usable & cells.lost
+    plain = float(np.median(cells.strength[gone] / memory.strength[gone])) < 0.35
+    return Judgement("sprayed", share) if plain else CLEAR
+
+
+def _is_elsewhere(grey: Map, memory: _Memory, usable: Bools) -> bool:
+    """Whether the remembered view is still seen, but not where it was."""
+    right, down = displacement(memory.lines, edges(grey))
+    if max(abs(right), abs(down)) <= SHAKE_PX:
+        return False
+    inside = by_cell(moved_back(np.ones_like(grey), right, down, cv2.BORDER_CONSTANT)) > 0.95
+    still_seen = usable & inside
+    if still_seen.sum() < FEWEST_CELLS:
+        return False
+    there = _Cells.of(moved_back(grey, right, down), memory)
+    moved = int((there.alike[still_seen] > LIKELY).sum())
+    stayed = int((_Cells.of(grey, memory).alike[usable] > LIKELY).sum())
+    return float(there.lost[still_seen].mean()) <= 1 - FOUND and moved >= GAINED * max(1, stayed)
+
+
+def _is_soft(look: Look, memory: _Memory, strength: Map, usable: Bools, lost_share: float) -> bool:
     """Whether the picture is the remembered one without its fine detail."""
     detailed = usable & (memory.fine > 1.0)
     if detailed.sum() < FEWEST_CELLS:
@@ -290,21 +347,18 @@ def _is_soft(look: Look, memory: _Memory, strength: Map, usable: Bools) -> bool:
         return False  # the second: a lens is out of focus everywhere, paint is not
     half = (COARSE_PX // 4, look.grey.shape[0] // 4)
     now, then = (cast("Map", cv2.resize(each, half, interpolation=cv2.INTER_AREA)) for each in (look.grey, memory.grey))
-    return _likeness(now, then) > 0.7
+    return _likeness(now, then) > 0.7 or (lost_share < MOST and _likeness(*_undisturbed(now, then)) > 0.9)
+
+
+def _undisturbed(now: Map, then: Map) -> tuple[Map, Map]:
+    """Of two pictures, the three quarters of pixels that changed least: a few large vehicles are in the rest."""
+    change = now - then
+    change = np.abs(change - np.median(change))
+    kept = change <= np.quantile(change, 0.75)
+    return cast("Map", now[kept]), cast("Map", then[kept])
 
 
 def _likeness(one: Map, other: Map) -> float:
     """Correlation of two pictures, -1 to 1."""
     a, b = one - one.mean(), other - other.mean()
     return float((a * b).sum() / max(1e-6, float(np.sqrt((a * a).sum() * (b * b).sum()))))
-
-
-def _aligned(grey: Map, memory: Map) -> Map | None:
-    """The picture moved back by a small shift, if a small shift explains it."""
-    window = cv2.createHanningWindow((grey.shape[1], grey.shape[0]), cv2.CV_32F)
-    (dx, dy), response = cv2.phaseCorrelate(memory.copy(), grey.copy(), window)  # it works in place on what it is given
-    if response < 0.15 or max(abs(dx), abs(dy)) > SHAKE_PX or max(abs(dx), abs(dy)) < 0.5:
-        return None
-    shift = np.array([[1, 0, -dx], [0, 1, -dy]], np.float32)
-    moved = cv2.warpAffine(grey, shift, (grey.shape[1], grey.shape[0]), borderMode=cv2.BORDER_REPLICATE)
-    return cast("Map", moved)

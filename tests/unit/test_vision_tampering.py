@@ -35,14 +35,37 @@ def lit(picture: Image, gain: float, offset: float = 0.0) -> Image:
     return np.clip(picture.astype(np.float32) * gain + offset, 0, 255).astype(np.uint8)
 
 
-class Camera:
-    """A judge that was shown an untouched street for 15 seconds."""
+def road() -> Image:
+    """A view of long straight lines from side to side, and fewer marks on them."""
+    rng = np.random.default_rng(4)
+    picture = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    for y in range(12, HEIGHT, 40):
+        cv2.line(picture, (0, y), (WIDTH, y), (160, 160, 160), 2)
+    for x, y in zip(rng.integers(0, WIDTH, 60), rng.integers(0, HEIGHT, 60), strict=True):
+        cv2.line(picture, (int(x), int(y)), (int(x + rng.integers(8, 30)), int(y) + 6), (190, 190, 190), 2)
+    return picture
 
-    def __init__(self, seconds: int = 15) -> None:
+
+def turned_along(view: Image, right: int) -> Image:
+    """Turned aside; a mirror image fills what is new."""
+    return cv2.copyMakeBorder(view, 0, 0, right, 0, cv2.BORDER_REFLECT)[:, : view.shape[1]].astype(np.uint8)
+
+
+def queued(view: Image, top: float) -> Image:
+    """Vehicles bumper to bumper, full of detail, over all but the upper edge of the view."""
+    there = view.copy()
+    there[int(top * HEIGHT) :] = street(21)[int(top * HEIGHT) :]
+    return there
+
+
+class Camera:
+    """A judge that was shown an untouched view for 15 seconds."""
+
+    def __init__(self, seconds: int = 15, view: Image | None = None) -> None:
         self.judge = TamperJudge()
         self.now_s = 100.0
         self.number = 0
-        self.show([street()] * (seconds * 2))
+        self.show([street() if view is None else view] * (seconds * 2))
 
     def show(self, pictures: Iterable[Image], boxes: list[list[float]] | None = None) -> list[Judgement]:
         said = []
@@ -77,6 +100,45 @@ def test_given_a_blob_of_paint_over_most_of_the_view_then_it_is_said_once_no_lor
     sprayed[:, : int(WIDTH * 0.65)] = 60
     said = [each.cause for each in Camera().show([sprayed] * int(PART_ENTER_S * 2 + 10))]
     assert said.index("sprayed") >= PART_ENTER_S * 2 - 2
+
+
+@pytest.mark.parametrize("share", [0.15, 0.3, 0.45])
+def test_given_a_camera_turned_along_straight_lines_then_it_is_said_although_they_look_the_same(share: float) -> None:
+    said = Camera(view=road()).show([turned_along(road(), int(share * WIDTH))] * 20)
+    assert "turned" in [each.cause for each in said]
+    assert said[-1].share < 0.8, "so many cells look as before that the whole view is not lost"
+
+
+def test_given_a_defocused_lens_and_large_vehicles_before_it_then_it_is_still_said_to_be_defocused() -> None:
+    view = cv2.resize(lit(street(), 0.5, 60), (3 * WIDTH, 3 * HEIGHT)).astype(np.uint8)
+    passing = view.copy()
+    passing[60:210, 60:300] = 250
+    passing[300:480, 540:810] = 5
+    said = Camera(view=view).show([cv2.GaussianBlur(passing, (0, 0), 12).astype(np.uint8)] * 16)
+    assert said[-1].cause == "defocused"
+
+
+def test_given_a_queue_that_nobody_detects_stands_before_most_of_the_view_then_nothing_is_said() -> None:
+    camera = Camera()
+    said = camera.show([queued(street(), 0.12)] * 120)
+    assert {each.cause for each in said} == {None}
+    assert "turned" in [each.cause for each in camera.show([street(21)] * 20)], "nothing of the view is left then"
+
+
+@pytest.mark.parametrize("top", [0.3, 0.5, 0.7])
+def test_given_a_queue_before_a_row_of_like_lines_then_they_are_not_taken_for_each_other(top: float) -> None:
+    rows = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    rows[10::30] = rows[11::30] = 180
+    rows[:, 15::40] = rows[:, 16::40] = 40
+    assert {each.cause for each in Camera(view=rows).show([queued(rows, top)] * 40)} == {None}
+
+
+def test_given_something_plain_stood_close_by_and_another_picture_came_for_a_moment_then_nothing_is_said() -> None:
+    hidden = street()
+    hidden[:, : int(WIDTH * 0.65)] = 60
+    camera = Camera()
+    said = camera.show([*[hidden] * int(PART_ENTER_S * 2 - 10), *[street(8)] * 4, *[street()] * 10])
+    assert {each.cause for each in said} == {None}
 
 
 def test_given_a_lorry_close_by_that_is_tracked_then_nothing_is_said() -> None:
