@@ -36,11 +36,11 @@ def displacement(then: Lines, now: Lines) -> tuple[int, int]:
     size = cv2.getOptimalDFTSize(height + down), cv2.getOptimalDFTSize(width + right)
     before, after = _directions(then), _directions(now)
     product = cv2.mulSpectrums(_spectrum(after, size), _spectrum(before, size), 0, conjB=True)
-    alike = cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)[..., 0]
+    alike = np.roll(cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)[..., 0], (down, right), axis=(0, 1))
     downs, rights = np.arange(-down, down + 1), np.arange(-right, right + 1)
-    shared = _area(np.ones_like(before[..., 0]), downs, rights)
+    shared = np.outer(height - np.abs(downs), width - np.abs(rights))
     had, has = _area(_weight(before), downs, rights), _area(_weight(after), -downs, -rights)
-    score = alike[np.ix_(downs % size[0], rights % size[1])] / np.sqrt(np.maximum(had * has, 1e-6))
+    score = alike[: 2 * down + 1, : 2 * right + 1] / np.sqrt(np.maximum(had * has, 1e-6))
     enough = (shared >= LEAST_SHARED * height * width) & (had >= LEAST_SHARED * had.max())
     row, column = np.unravel_index(int(np.argmax(np.where(enough, score, -1.0))), score.shape)
     return int(rights[column]), int(downs[row])
@@ -68,7 +68,7 @@ def _directions(lines: Lines) -> Map:
 
 
 def _weight(directions: Map) -> Map:
-    return cast("Map", (directions**2).sum(axis=-1))
+    return cast("Map", directions[..., 0] ** 2 + directions[..., 1] ** 2)
 
 
 def _spectrum(directions: Map, size: tuple[int, int]) -> Any:

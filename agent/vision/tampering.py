@@ -49,7 +49,7 @@ MOST: Final = 0.8
 """Share of recognisable cells that must be lost for the view as a whole to be lost."""
 PART: Final = 0.5
 """Share for a part of it."""
-SOME: Final = 0.2
+SOME: Final = 0.3
 """Share from which it is tried whether what is lost is seen elsewhere: turned along a straight road, little is lost."""
 FOUND: Final = 0.6
 """Share of what should still be in the picture that must be found at its new place. …"""
