@@ -1,7 +1,8 @@
 """What is different between how a region is remembered and how it looks: its structure and its colour, not its light.
 
 Light is taken out first: the difference of logarithms, smoothed by a median that keeps steps, is what light and shadow
-could have done, as long as it has no colour and is no darker than a shadow gets. What is left is a change of the thing.
+could have done, as long as it has no colour, is no darker than a shadow gets, and no island of its own. What is left is
+a change of the thing.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 
 from agent.values import Bools
+from agent.vision.islands import Relit, things
 from agent.vision.patch import OFFSET, WINDOW_PX, Map, Patch, energy, slopes, windowed
 
 LIGHT_PX: Final = 9
@@ -22,7 +24,10 @@ DARKEST: Final = 0.95
 COLOURED: Final = 0.12
 """Colour ratios that changed by more are no shadow: some 13 %, with what the whole picture changed taken off …"""
 SKY: Final = 0.3
-"""… and up to so much of blue and against red in the shade, where the sky is the light, or the other way in the sun."""
+"""… and up to so much of blue and against red in the shade, lit by the sky, or the other way in the sun …"""
+TINT: Final = (0.1, 0.3)
+"""… but no more than so much, and so much more for each unit of the logarithm that it is darker or brighter: what has
+lost little of the sun can't have the colour of the sky alone."""
 NOISE: Final = 4e-4
 """Structure weaker than this, squared gradient of the logarithm, is noise and compression."""
 SURE: Final = 4.0
@@ -45,7 +50,7 @@ class Difference:
         gone: bool: the structure that was there is gone, or was the edge of a shadow that is.
         known: bool: there was structure to lose.
         new: bool: there is structure that was not.
-        coloured: bool: the colour is another.
+        coloured: bool: the colour is another, or no light is so dark, so bright or so shaped.
         structure: float32: how much structure differs, for learning what is usual.
         level: How much brighter or darker the light as a whole is, as a logarithm.
     """
@@ -72,16 +77,17 @@ def differ(patch: Patch, grey: Map, colour: Map, usual: Map, level: Bools) -> Di
     """
     step = patch.grey - grey
     whole = _whole(step, level)
-    coarse = _coloured(patch.colour, colour, level[::2, ::2])
+    coarse, blue, red = _coloured(patch.colour, colour, level[::2, ::2])
+    light = _light(step - whole)
+    then, raw = slopes(grey), slopes(patch.grey)
+    coarse |= things(Relit(light[::2, ::2], blue, red, _strength(raw) - _strength(then)))
     height, width = grey.shape
     coloured = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
-    light = _light(step - whole)
     far = np.abs(light) > DARKEST
     kept = np.where(coloured | far, 0, light).astype(np.float32) + whole
     relit = cast("Map", patch.grey - kept)
-    then, now, apart = slopes(grey), slopes(relit), slopes(relit - grey)
+    now, apart = slopes(relit), slopes(relit - grey)
     before, after, between = energy(then), energy(now), energy(apart)
-    raw = slopes(patch.grey)
     still, left = (windowed(then[0] * each[0] + then[1] * each[1]) for each in (now, raw))
     noise = NOISE + usual
     known = before > SURE * noise
@@ -90,6 +96,11 @@ def differ(patch: Patch, grey: Map, colour: Map, usual: Map, level: Bools) -> Di
     new &= after > before
     coloured |= far
     return Difference(_solid(lost | new | coloured), lost, gone, known, new, coloured, between, float(whole))
+
+
+def _strength(lines: tuple[Map, Map]) -> Map:
+    """Of structure at each second pixel each way."""
+    return cast("Map", sum(each[::2, ::2] * each[::2, ::2] for each in lines))
 
 
 def _light(step: Map) -> Map:
@@ -101,11 +112,17 @@ def _light(step: Map) -> Map:
 def _whole(values: Map, level: Bools) -> np.float32:
     """The median of what is beside a region, where enough of that is seen."""
     seen = values[level]
-    return np.float32(np.median(seen if len(seen) > FEWEST_PX else values))
+    seen = seen if len(seen) > FEWEST_PX else values.ravel()
+    half = len(seen) // 2
+    low, high = np.partition(seen, (half - 1, half))[half - 1 : half + 1]  # np.median asks three times as long
+    return np.float32(high if len(seen) % 2 else (low + high) / 2)
 
 
-def _coloured(now: Map, then: Map, level: Bools) -> Bools:
-    """Where the colour is another than the remembered one would be in this light; of the colours' shape."""
+def _coloured(now: Map, then: Map, level: Bools) -> tuple[Bools, Map, Map]:
+    """Where the colour is another than the remembered one would be in this light, and how much bluer and redder it is.
+
+    Maps are of the colours' shape.
+    """
     planes, old = cv2.split(now), cv2.split(then)
     gain = np.clip((planes[0] + planes[1] + planes[2]) / (old[0] + old[1] + old[2] + 1), 0.2, 5.0)
     logs = [_log(plane) - _log(np.minimum(before * gain, 255)) for plane, before in zip(planes, old, strict=True)]
@@ -113,11 +130,12 @@ def _coloured(now: Map, then: Map, level: Bools) -> Bools:
     blue, red = blue - _whole(blue, level), red - _whole(red, level)
     # Bluer where darker, redder where brighter, is what lies between sun and shade.
     blueness = (blue - red) / 2
-    darker = gain < _whole(gain, level)
-    sky = np.where(darker, np.clip(blueness, 0, SKY), np.clip(blueness, -SKY, 0))
+    deeper = cast("Map", cv2.log(_whole(gain, level) / gain))
+    most = np.minimum(SKY, TINT[0] + TINT[1] * np.abs(deeper))
+    sky = np.where(deeper > 0, np.clip(blueness, 0, most), np.clip(blueness, -most, 0))
     other = np.maximum(np.abs(blue - sky), np.abs(red + sky)) > COLOURED
     solid: Any = cv2.medianBlur(other.astype(np.uint8), 3)
-    return cast("Bools", solid > 0)
+    return cast("Bools", solid > 0), blue, red
 
 
 def _log(colour: Any) -> Map:

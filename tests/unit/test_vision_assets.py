@@ -58,6 +58,38 @@ def shadow(picture: Image) -> Image:
     return (picture * shade).astype(np.uint8)
 
 
+def road() -> Image:
+    """A plain grey road: next to no structure, no colour."""
+    grain = np.random.default_rng(3).normal(0, 1.5, (HEIGHT, WIDTH, 1))
+    return (np.array([104.0, 106.0, 108.0]) + grain).clip(0, 255).astype(np.uint8)
+
+
+def oval(soft_px: float = 0.6) -> Floats:
+    """How much of each pixel an oval in the middle of the region covers, its outline so soft."""
+    cover = np.zeros((HEIGHT, WIDTH), np.float32)
+    cv2.ellipse(cover, (100, 76), (17, 13), 0, 0, 360, 1.0, -1)
+    return cv2.GaussianBlur(cover, (0, 0), soft_px)[..., np.newaxis]  # type: ignore[return-value]
+
+
+def oval_shade(picture: Image, soft_px: float = 0.6, sky: float = 0.0) -> Image:
+    """The shadow of a lamp's head: 60 % of the light, and so much bluer."""
+    left = np.array([1 + sky, 1, 1 - sky]) * 0.6
+    return (picture * (1 - oval(soft_px) * (1 - left))).astype(np.uint8)
+
+
+def dark_bag(picture: Image) -> Image:
+    """As dark as that shadow, as grey, and lit from one side, as every solid thing is."""
+    side = np.linspace(0.82, 0.38, 34, dtype=np.float32)
+    tone = np.ones((HEIGHT, WIDTH, 1), np.float32)
+    tone[:, 83:117] = side[:, np.newaxis]
+    return (picture * (1 - oval() * (1 - tone))).astype(np.uint8)
+
+
+def bright_bag(picture: Image) -> Image:
+    """Of one grey all over, a quarter brighter than the road."""
+    return (picture * (1 + oval() * 0.25)).clip(0, 255).astype(np.uint8)
+
+
 class Watch:
     """A region looked at once a second, with a sensor's noise."""
 
@@ -119,6 +151,45 @@ def test_given_other_light_for_a_minute_then_nothing_has_changed(light: Callable
     assert told.settled < 0.02
     assert told.gone < 0.1
     assert watch.see(cabinet(street()), 20).settled < 0.02
+
+
+@pytest.mark.parametrize("bag_of_grey", [dark_bag, bright_bag])
+@pytest.mark.parametrize("gain", [1.0, 0.7, 1.3], ids=["the same light", "a cloud", "sun"])
+def test_given_a_grey_thing_on_a_grey_road_then_it_is_found(bag_of_grey: Callable[[Image], Image], gain: float) -> None:
+    told = learnt(road()).see((bag_of_grey(road()) * gain).clip(0, 255).astype(np.uint8), 14)
+    assert 0.1 < told.settled < 0.5
+    assert told.place == pytest.approx((0.5, 0.5), abs=0.05)
+
+
+@pytest.mark.parametrize("soft_px", [0.6, 2.0, 5.0], ids=["sharp", "a penumbra", "mostly penumbra"])
+@pytest.mark.parametrize("sky", [0.0, 0.08], ids=["grey", "bluish"])
+def test_given_a_standing_shadow_as_dark_as_a_thing_and_within_the_region_then_nothing_has_changed(
+    soft_px: float, sky: float
+) -> None:
+    watch = learnt(road())
+    looks = [watch.see(oval_shade(road(), soft_px, sky)) for _ in range(12)]
+    assert max(look.changed for look in looks) == 0
+
+
+def test_given_a_grey_thing_half_in_the_shadow_of_a_house_then_it_is_found() -> None:
+    shade = np.ones((HEIGHT, WIDTH, 1), np.float32)
+    shade[:, :100] = 0.6
+    told = learnt(road()).see((bright_bag(road()) * shade).astype(np.uint8), 14)
+    assert 0.04 < told.settled < 0.5
+
+
+def test_given_a_blue_thing_hardly_darker_than_the_road_then_the_sky_does_not_explain_it() -> None:
+    blue = np.array([1.24, 0.92, 0.68])
+    told = learnt(road()).see((road() * (1 + oval() * (blue - 1))).clip(0, 255).astype(np.uint8), 14)
+    assert told.coloured > 0.5
+    assert told.settled > 0.1
+
+
+@pytest.mark.parametrize("was_there", [dark_bag, bright_bag])
+def test_given_a_grey_thing_that_goes_then_it_is_not_said_to_have_come(was_there: Callable[[Image], Image]) -> None:
+    told = learnt(was_there(road())).see(road(), 14)
+    assert told.new < 0.5
+    assert told.coloured < 0.5
 
 
 def test_given_somebody_in_front_then_what_is_behind_is_not_judged_and_not_forgotten() -> None:
