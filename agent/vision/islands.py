@@ -24,10 +24,10 @@ FEWEST_PX: Final = 9
 """Smaller islands, at half the patch's size, tell nothing: some 1 % of a region."""
 DEEP_PX: Final = 3
 """The shading of a darker one that is nowhere so far from its outline tells nothing: all of it may be penumbra."""
-SHADED: Final = (0.06, 0.14)
+SHADED: Final = (0.08, 0.19)
 """Shading of a thing, the standard deviation of light from its median at the same distance from the outline: so much at
-least, and so much of the island's height. Drawn bags and boxes had 0.07 and more in 59 % of looks; shadows of any
-softness, small enough to be islands, up to 0.06: softness rounds corners, and the more the deeper."""
+least, and so much of the island's height. Drawn shadows, small enough to be islands, reached 0.06 and 0.14: softness
+rounds their corners, and two kinds of ground do not darken quite alike (``OFFSET``, what is bleached by the sun)."""
 TINTED: Final = 0.08
 """Colour of a thing, its median beside grey and beside the sky's: those shadows' reached 0.06. The median of a
 whole island is surer than a pixel, so it is less than ``COLOURED``."""

@@ -78,10 +78,9 @@ def oval_shade(picture: Image, soft_px: float = 0.6, sky: float = 0.0) -> Image:
 
 
 def dark_bag(picture: Image) -> Image:
-    """As dark as that shadow, as grey, and lit from one side, as every solid thing is."""
-    side = np.linspace(0.82, 0.38, 34, dtype=np.float32)
-    tone = np.ones((HEIGHT, WIDTH, 1), np.float32)
-    tone[:, 83:117] = side[:, np.newaxis]
+    """As dark as that shadow, as grey, and with a lighter and a darker side, as every solid thing has."""
+    tone = np.full((HEIGHT, WIDTH, 1), 0.8, np.float32)
+    tone[:, 100:] = 0.45
     return (picture * (1 - oval() * (1 - tone))).astype(np.uint8)
 
 
