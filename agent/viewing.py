@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agent.records import Reason
 from agent.scene.values import CLEAR, AssetLook, Likeness, SecondLook, View
-from agent.vision.anchor import STAYED, Standing
-from agent.vision.assets import RegionLook
-from agent.vision.farsight import Glance
-from agent.vision.scuffle import Scuffle
-from agent.vision.tampering import Cause, Judgement
+from agent.vision.anchor import STAYED
+
+if TYPE_CHECKING:
+    from agent.vision.anchor import Standing
+    from agent.vision.assets import RegionLook
+    from agent.vision.farsight import Glance
+    from agent.vision.scuffle import Scuffle
+    from agent.vision.tampering import Cause, Judgement
 
 _REASONS: Final[Mapping[Cause, Reason]] = {
     "covered": "covered",

@@ -55,8 +55,12 @@ def _imported(module: str, root: Path) -> set[Path]:
 
 
 def _names(code: ast.Module) -> Iterator[str]:
-    """What is imported; of ``from a import b`` both, as the second may be a module too."""
-    for node in ast.walk(code):
+    """What is imported to run; of ``from a import b`` both, as the second may be a module too."""
+    waiting: list[ast.AST] = [code]
+    while waiting:
+        node = waiting.pop()
+        only_types = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        waiting += [] if only_types else ast.iter_child_nodes(node)
         if isinstance(node, ast.Import):
             yield from (each.name for each in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -83,7 +83,8 @@ def test_given_another_program_then_what_was_measured_holds_unless_it_ran_throug
         "bench/fog.py": "from agent import light\n",
         "agent/__init__.py": "",
         "agent/light.py": "import agent.lamp\n",
-        "agent/lamp.py": "WATTS = 40\n",
+        "agent/lamp.py": "WATTS = 40\nif TYPE_CHECKING:\n    import agent.types\n",
+        "agent/types.py": "",
         "agent/mail.py": "STAMPS = 3\n",
     }
     model = tmp_path / "model.onnx"
@@ -99,7 +100,8 @@ def test_given_another_program_then_what_was_measured_holds_unless_it_ran_throug
         return stamp_of("bench.fog", [model], tmp_path) != before
 
     assert not after("agent/mail.py", "STAMPS = 4\n")
-    assert not after("agent/lamp.py", "WATTS = 40  # as before\n")
+    assert not after("agent/types.py", "Watts = int\n")
+    assert not after("agent/lamp.py", "WATTS = 40  # as before\nif TYPE_CHECKING:\n    import agent.types\n")
     assert after("agent/lamp.py", "WATTS = 60\n")
     assert after("agent/__init__.py", "from agent import mail\n")
     assert after("agent/mail.py", "STAMPS = 5\n")
