@@ -80,18 +80,20 @@ def differ(patch: Patch, grey: Map, colour: Map, usual: Map, level: Bools) -> Di
     coarse, blue, red = _coloured(patch.colour, colour, level[::2, ::2])
     light = _light(step - whole)
     then, raw = slopes(grey), slopes(patch.grey)
-    coarse |= things(Relit(light[::2, ::2], blue, red, _strength(raw) - _strength(then)))
+    before, left = energy(then), windowed(then[0] * raw[0] + then[1] * raw[1])
+    noise = NOISE + usual
+    known = before > SURE * noise
+    gone = known & (left < LOST * before)
+    sharper = _strength(raw) - _strength(then)
+    coarse |= things(Relit(light[::2, ::2], blue, red, sharper, known[::2, ::2], gone[::2, ::2]))
     height, width = grey.shape
     coloured = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
     far = np.abs(light) > DARKEST
     kept = np.where(coloured | far, 0, light).astype(np.float32) + whole
     relit = cast("Map", patch.grey - kept)
     now, apart = slopes(relit), slopes(relit - grey)
-    before, after, between = energy(then), energy(now), energy(apart)
-    still, left = (windowed(then[0] * each[0] + then[1] * each[1]) for each in (now, raw))
-    noise = NOISE + usual
-    known = before > SURE * noise
-    lost, gone = known & (still < LOST * before), known & (left < LOST * before)
+    after, between = energy(now), energy(apart)
+    lost = known & (windowed(then[0] * now[0] + then[1] * now[1]) < LOST * before)
     new = (between > SURE * noise) & (between > NEW * (before + after))
     new &= after > before
     coloured |= far
