@@ -1,14 +1,14 @@
 """Says how likely a short clip shows people attacking each other: the clip model.
 
-It is given maps of how 16 small grey pictures move, and sees nothing else. It never decides: one clip proves nothing,
-and whoever asks must want it to persist.
+It is given maps of how 16 small grey pictures move, and six of the pictures, which it looks at where movement leaves
+it open. It never decides: one clip proves nothing, and whoever asks must want it to persist.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from agent.errors import ModelError
-from agent.vision.motion import CELLS, FRAMES, MAPS
+from agent.vision.motion import CELLS, FRAMES, MAPS, SIDE_PX, Grey, motion, small
+from agent.vision.stills import SIDE_PX as STILL_PX
+from agent.vision.stills import STILLS, stills
 
 MOST_BYTES: Final = 3_000_000
 RECIPE: Final = "give one trained by Kentongan's recipe, models/train/aggression in its source"
@@ -57,17 +59,13 @@ class AggressionModel:
         except Exception as error:  # the runtime raises types of its own that it does not export
             why = " ".join(str(error).split())[:_QUOTED]
             raise ModelError(f"{path}: the clip model can't be loaded ({why}); copy it again, or {RECIPE}") from error
-        self._input = self._session.get_inputs()[0]
-        wanted = [MAPS, FRAMES - 1, CELLS, CELLS]
-        if list(self._input.shape[1:]) != wanted:
-            raise ModelError(
-                f"{path}: the clip model takes {self._input.shape[1:]}, not {wanted}: maps, steps in {FRAMES} "
-                f"pictures, rows, columns; {RECIPE}"
-            )
-        if self._input.type != "tensor(float)":
-            raise ModelError(
-                f"{path}: the clip model takes {self._input.type}, not tensor(float); export it as float32"
-            )
+        self._moves, *looks = self._session.get_inputs()
+        _fits(path, self._moves, [MAPS, FRAMES - 1, CELLS, CELLS], f"maps, steps in {FRAMES} pictures, rows, columns")
+        self._looks = looks[0] if looks else None
+        if self._looks is not None:
+            _fits(path, self._looks, [STILL_PX, STILL_PX], f"rows, columns of {STILLS} pictures")
+        if len(looks) > 1:
+            raise ModelError(f"{path}: the clip model takes {looks[1].name!r} too, which nobody gives it; {RECIPE}")
         self._member = member
         self._output = "fight" if member is None else "members"
         if self._output not in {each.name for each in self._session.get_outputs()}:
@@ -75,24 +73,34 @@ class AggressionModel:
         self.facts: dict[str, Any] = _facts(path, self._session.get_modelmeta().custom_metadata_map)
         self._try_out(path)
 
-    def score(self, maps: NDArray[np.float32]) -> float:
+    def score(self, clip: Sequence[Grey]) -> float:
         """The likeness of a clip to a fight, 0 to 1.
 
         Args:
-            maps: float32, shape (5, 15, 24, 24), of :func:`agent.vision.motion.motion`.
+            clip: 16 grey pictures or parts of them, uint8, of one size, 0.1 s apart.
         """
-        output: Any = self._session.run([self._output], {self._input.name: maps[np.newaxis]})[0]
+        given: dict[str, NDArray[np.float32]] = {self._moves.name: motion([small(each) for each in clip])[np.newaxis]}
+        if self._looks is not None:
+            given[self._looks.name] = stills(clip)
+        output: Any = self._session.run([self._output], given)[0]
         return float(output[0, self._member or 0])
 
     def _try_out(self, path: Path) -> None:
         """Judge a clip in which nothing moves: what fails on it would fail on every clip, while cameras are counted."""
-        still = np.zeros((MAPS, FRAMES - 1, CELLS, CELLS), np.float32)
         try:
-            likeness = self.score(still)
+            likeness = self.score([np.zeros((SIDE_PX, SIDE_PX), np.uint8)] * FRAMES)
         except Exception as error:  # of the runtime, or because the output has another shape
             raise ModelError(f"{path}: the clip model can't judge a clip: {error}; {RECIPE}") from error
         if not 0 <= likeness <= 1:
             raise ModelError(f"{path}: the clip model gives {likeness}, not 0 to 1; {RECIPE}")
+
+
+def _fits(path: Path, taken: ort.NodeArg, wanted: list[int], what: str) -> None:
+    """Refuse an input that takes other values than it would be given."""
+    if list(taken.shape[1:]) != wanted:
+        raise ModelError(f"{path}: the clip model takes {taken.shape[1:]}, not {wanted}: {what}; {RECIPE}")
+    if taken.type != "tensor(float)":
+        raise ModelError(f"{path}: the clip model takes {taken.type}, not tensor(float); export it as float32")
 
 
 def _facts(path: Path, described: Mapping[str, str]) -> dict[str, Any]:

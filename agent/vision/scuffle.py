@@ -14,11 +14,10 @@ from typing import Final, Protocol, cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from agent.values import Detections, Floats, Image, Ints, RoadUser, Tracks
 from agent.vision.closeness import Gathering, gatherings
-from agent.vision.motion import FPS, FRAMES, Grey, motion, small
+from agent.vision.motion import FPS, FRAMES, Grey
 
 LEAST_HEIGHT_PX: Final = 32
 """Smaller persons, in the kept picture, are too small to judge."""
@@ -59,8 +58,8 @@ class Scuffle:
 class ClipJudge(Protocol):
     """What judges a clip: :class:`agent.vision.aggression.AggressionModel`."""
 
-    def score(self, maps: NDArray[np.float32]) -> float:
-        """The likeness of a clip, as :func:`agent.vision.motion.motion` describes it, to a fight: 0 to 1."""
+    def score(self, clip: Sequence[Grey]) -> float:
+        """The likeness of a clip, 16 grey pictures or parts of them 0.1 s apart, to a fight: 0 to 1."""
         ...
 
 
@@ -146,7 +145,7 @@ class ScuffleWatch:
         left, top, right, bottom = group.square
         if right - left < 2 or bottom - top < 2:
             return
-        likeness = self._model.score(motion([small(shot.grey[top:bottom, left:right]) for shot in clip]))
+        likeness = self._model.score([shot.grey[top:bottom, left:right] for shot in clip])
         place = next((each for each in self._places if _same(each.square, group.square)), None)
         if place is None:
             self._places.append(_Place(group.square, likeness, now_s, group.at_thing))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+import cv2
 import numpy as np
 
 from agent.config.rules import Aggression
@@ -19,7 +20,7 @@ from agent.ops.assets import AGGRESSION_MODEL, shipped
 from agent.values import Detections, Image
 from agent.vision.aggression import AggressionModel
 from agent.vision.closeness import gatherings
-from agent.vision.motion import FRAMES, motion, small
+from agent.vision.motion import FRAMES
 from agent.vision.scuffle import ClipJudge, persons_of
 from tests.security import charts, films
 from tests.security.bench import DATA, Bench, frames
@@ -99,10 +100,11 @@ def _views(shots: Sequence[tuple[Image, Detections]], judge: ClipJudge) -> dict[
     for start in sorted({0, last // 2, last}):
         part = shots[start : start + FRAMES]
         height, width = part[0][0].shape[:2]
-        values["whole"].append(judge.score(motion([small(picture) for picture, _ in part])))
+        grey: list[Any] = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture, _ in part]
+        values["whole"].append(judge.score(grey))
         if groups := gatherings([persons_of(seen) for _, seen in part], (width, height)):
             left, top, right, bottom = groups[0].square
-            values["crop"].append(judge.score(motion([small(p[top:bottom, left:right]) for p, _ in part])))
+            values["crop"].append(judge.score([each[top:bottom, left:right] for each in grey]))
     odds = {view: np.log(np.clip(v or values["whole"], 1e-6, 1 - 1e-6)) for view, v in values.items()}
     return {view: float(1 / (1 + np.exp(-np.mean(v - np.log1p(-np.exp(v)))))) for view, v in odds.items()}
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from agent.clock import Instant
 from agent.config.rules import Aggression, Tamper
@@ -18,6 +18,7 @@ from agent.scene import Scene
 from agent.scene.values import CLEAR, Likeness, View
 from agent.scuffles import REST_S, Scuffles
 from agent.values import Frame, Image, Tracks
+from agent.vision.motion import FRAMES, Grey
 from tests.fakes.onnx_models import clip_model_that_fails, clip_model_that_says
 from tests.fakes.records import MODEL
 from tests.fakes.walkers import SIZE, instant
@@ -32,11 +33,11 @@ class MoodyJudge:
     def __init__(self) -> None:
         self.asked, self.cured = 0, False
 
-    def score(self, maps: NDArray[np.float32]) -> float:
+    def score(self, clip: Sequence[Grey]) -> float:
         self.asked += 1
         if not self.cured:
             raise RuntimeError("no memory")
-        return float(maps.mean() >= 0)
+        return float(len(clip) == FRAMES)
 
 
 def camera(**more: object) -> Camera:

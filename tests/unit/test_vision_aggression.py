@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -12,7 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from agent.errors import ModelError
 from agent.vision.aggression import MOST_BYTES, MOST_LEVELS, AggressionModel
-from agent.vision.motion import CELLS, FRAMES, MAPS, SIDE_PX, motion, small
+from agent.vision.motion import CELLS, FRAMES, MAPS, SIDE_PX, Grey, motion, small
+from agent.vision.stills import SIDE_PX as STILL_PX
+from agent.vision.stills import STILLS, stills
 
 MODEL = Path(__file__).parents[2] / "models" / "aggression.onnx"
 
@@ -28,12 +32,12 @@ def walkers(step: int, jolts: float, seed: int = 0) -> np.ndarray:  # type: igno
     return picture
 
 
-def maps_of(jolts: float) -> np.ndarray:  # type: ignore[type-arg]
-    return motion([small(walkers(step, jolts)) for step in range(FRAMES)])
+def clip_of(jolts: float) -> list[Grey]:
+    return [cv2.cvtColor(walkers(step, jolts), cv2.COLOR_BGR2GRAY) for step in range(FRAMES)]  # type: ignore[misc]
 
 
 def test_given_sixteen_pictures_then_they_become_five_maps_a_step() -> None:
-    maps = maps_of(2.0)
+    maps = motion([small(each) for each in clip_of(2.0)])
     assert maps.shape == (MAPS, FRAMES - 1, CELLS, CELLS)
     assert maps.dtype == np.float32
     assert np.isfinite(maps).all()
@@ -57,8 +61,15 @@ def test_given_the_same_picture_in_grey_then_it_is_the_same() -> None:
 
 def test_given_sudden_motion_then_it_scores_above_calm_motion() -> None:
     model = AggressionModel(MODEL)
-    calm, wild = model.score(maps_of(0.0)), model.score(maps_of(12.0))
+    calm, wild = model.score(clip_of(0.0)), model.score(clip_of(12.0))
     assert 0 <= calm < wild <= 1
+
+
+def test_given_a_clip_then_every_third_picture_of_it_is_looked_at() -> None:
+    clip = [np.full((40, 90), 10 * step, np.uint8) for step in range(FRAMES)]
+    looked_at = stills(clip)
+    assert looked_at.shape == (STILLS, STILL_PX, STILL_PX)
+    assert looked_at[:, 80, 80] * 255 == pytest.approx([0, 30, 60, 90, 120, 150])
 
 
 def test_given_the_model_that_ships_then_it_is_small_and_each_clip_has_a_network_that_never_saw_it() -> None:
@@ -69,10 +80,10 @@ def test_given_the_model_that_ships_then_it_is_small_and_each_clip_has_a_network
 
 
 def test_given_one_network_of_the_file_then_it_has_an_opinion_of_its_own() -> None:
-    maps = maps_of(6.0)
-    alone = [AggressionModel(MODEL, member).score(maps) for member in range(5)]
+    clip = clip_of(6.0)
+    alone = [AggressionModel(MODEL, member).score(clip) for member in range(5)]
     assert len(set(alone)) == 5
-    assert min(alone) <= AggressionModel(MODEL).score(maps) <= max(alone)
+    assert min(alone) <= AggressionModel(MODEL).score(clip) <= max(alone)
 
 
 def write_other(path: Path, steps: int, output: str) -> None:
@@ -89,6 +100,21 @@ def write_other(path: Path, steps: int, output: str) -> None:
 def test_given_a_model_of_another_clip_length_then_it_is_refused_in_one_sentence(tmp_path: Path) -> None:
     write_other(tmp_path / "other.onnx", 31, "fight")
     with pytest.raises(ModelError, match=r"takes \[5, 31, 24, 24\], not \[5, 15, 24, 24\]"):
+        AggressionModel(tmp_path / "other.onnx")
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"stills": [STILLS, 96, 96]}, r"takes \[96, 96\], not \[160, 160\]: rows, columns of 6 pictures"),
+        ({"stills": [STILLS, STILL_PX, STILL_PX], "sound": [1, 16_000]}, "takes 'sound' too, which nobody gives it"),
+    ],
+)
+def test_given_a_model_that_takes_more_than_it_is_given_then_it_is_refused_in_one_sentence(
+    tmp_path: Path, more: dict[str, list[int]], why: str
+) -> None:
+    write_mean(tmp_path / "other.onnx", more=more)
+    with pytest.raises(ModelError, match=why):
         AggressionModel(tmp_path / "other.onnx")
 
 
@@ -110,7 +136,15 @@ def test_given_no_file_or_no_model_then_it_is_refused(tmp_path: Path) -> None:
         AggressionModel(broken)
 
 
-def write_mean(path: Path, *, kind: int = TensorProto.FLOAT, plus: float = 0.5, wide: int = 1, **facts: str) -> None:
+def write_mean(
+    path: Path,
+    *,
+    kind: int = TensorProto.FLOAT,
+    plus: float = 0.5,
+    wide: int = 1,
+    more: Mapping[str, list[int]] = MappingProxyType({}),
+    **facts: str,
+) -> None:
     """A clip model of the right shape, which gives the mean of its maps and so much more."""
     number = np.float64 if kind == TensorProto.DOUBLE else np.float32
     graph = helper.make_graph(
@@ -120,7 +154,10 @@ def write_mean(path: Path, *, kind: int = TensorProto.FLOAT, plus: float = 0.5, 
             helper.make_node("Reshape", ["more", "shape"], ["fight"]),
         ],
         "mean",
-        [helper.make_tensor_value_info("motion", kind, ["n", MAPS, FRAMES - 1, CELLS, CELLS])],
+        [
+            helper.make_tensor_value_info("motion", kind, ["n", MAPS, FRAMES - 1, CELLS, CELLS]),
+            *(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in more.items()),
+        ],
         [helper.make_tensor_value_info("fight", kind, None)],
         [
             numpy_helper.from_array(np.array([plus], number), "plus"),
@@ -136,7 +173,7 @@ def test_given_a_foreign_model_of_the_right_shape_then_it_judges(tmp_path: Path)
     write_mean(tmp_path / "other.onnx", accuracy='{"whole": [0.8]}', author="80 % of one")
     model = AggressionModel(tmp_path / "other.onnx")
     assert model.facts == {"accuracy": {"whole": [0.8]}}
-    assert model.score(np.zeros((MAPS, FRAMES - 1, CELLS, CELLS), np.float32)) == 0.5
+    assert model.score([np.zeros((64, 48), np.uint8)] * FRAMES) == 0.5
 
 
 def test_given_a_model_that_tells_its_accuracy_in_words_then_it_is_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from agent.config.rules import Aggression
 from agent.config.schema import Camera
@@ -20,6 +19,7 @@ from agent.scene.episode import SOON_S
 from agent.scene.values import Likeness
 from agent.values import Detections, Frame, RoadUser, Tracks
 from agent.viewing import likeness_of
+from agent.vision.motion import Grey, motion, small
 from agent.vision.scuffle import Scuffle, ScuffleWatch
 from tests.fakes.walkers import SIZE, Body, instant, tracks
 
@@ -30,9 +30,9 @@ class ChangeJudge:
     def __init__(self) -> None:
         self.asked = 0
 
-    def score(self, maps: NDArray[np.float32]) -> float:
+    def score(self, clip: Sequence[Grey]) -> float:
         self.asked += 1
-        return float(min(1.0, maps[-1].mean()))
+        return float(min(1.0, motion([small(each) for each in clip])[-1].mean()))
 
 
 def person(x: float, *, y: float = 300.0, height: float = 100.0) -> Body:

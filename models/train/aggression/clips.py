@@ -1,7 +1,8 @@
-"""The fight clips as maps of movement, their scenes, and folds that no scene is divided by."""
+"""The fight clips as maps of movement and what is seen in them, their scenes, and folds that divide no scene."""
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,49 +12,87 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.vision.closeness import gatherings
-from agent.vision.motion import FRAMES, motion, small
+from agent.vision.motion import FRAMES, Grey, motion, small
+from agent.vision.stills import stills
+from models.train.aggression.look import Looker
+from models.train.aggression.spoilt import Square, beside, worse
 
 SAME_SCENE: Final = 0.31
 """Correlation of background edges above which two clips show one scene; checked by eye around this value."""
 FOLDS: Final = 5
 VIEWS: Final = ("whole", "crop")
+SPOILT: Final = 8
+"""Windows of each clip that are spoilt, four of five of them crops."""
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One clip: its label, its background's edges, and windows of 16 frames by view, as maps of movement.
+    """One clip: its label, its background's edges, and windows of 16 frames by view.
 
-    Where nobody was seen close to anybody there are no crops.
+    Attributes:
+        name: Kind and number.
+        fight: Whether it shows one.
+        background: Its edges.
+        windows: Maps of movement. Where nobody was seen close to anybody there are no crops.
+        seen: What the look answers to the same windows.
+        spoilt: What it answers to spoilt ones.
     """
 
     name: str
     fight: bool
     background: Array
     windows: dict[str, list[Array]]
+    seen: dict[str, list[Array]]
+    spoilt: list[Array]
 
 
-def read_clips(folder: Path, boxes_file: Path) -> list[Clip]:
+def read_clips(folder: Path, boxes_file: Path, looker: Looker) -> list[Clip]:
     """Every clip."""
     with np.load(boxes_file) as kept:
-        return [_read(path, kept[f"{path.parent.name}/{path.stem}"]) for path in sorted(folder.glob("*/*.mp4"))]
+        return [_read(path, kept[f"{path.parent.name}/{path.stem}"], looker) for path in sorted(folder.glob("*/*.mp4"))]
 
 
-def _read(path: Path, rows: Array) -> Clip:
+def _read(path: Path, rows: Array, looker: Looker) -> Clip:
     video, frames = cv2.VideoCapture(str(path)), []
     while video.grab():
         frames.append(video.retrieve()[1])
     grey = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in frames]
-    seen = [rows[rows[:, 0] == number, 1:] for number in range(len(frames))]
+    boxes = [rows[rows[:, 0] == number, 1:] for number in range(len(frames))]
     windows: dict[str, list[Array]] = {view: [] for view in VIEWS}
+    seen: dict[str, list[Array]] = {view: [] for view in VIEWS}
     last = len(frames) - FRAMES
     for start in sorted({0, last // 2, last}):
-        part = slice(start, start + FRAMES)
-        windows["whole"].append(motion([small(each) for each in grey[part]]))
-        if found := gatherings(seen[part], grey[0].shape[::-1]):
-            left, top, right, bottom = found[0].square
-            windows["crop"].append(motion([small(each[top:bottom, left:right]) for each in grey[part]]))
-    return Clip(f"{path.parent.name}/{path.stem}", path.parent.name == "fight", _edges(frames), windows)
+        for view, square in (("whole", _all_of(grey[0])), ("crop", _group(boxes[start : start + FRAMES], grey[0]))):
+            if square is not None:
+                part = _cut(grey[start : start + FRAMES], square)
+                windows[view].append(motion([small(each) for each in part]))
+                seen[view].append(looker.see(stills(part)))
+    name = f"{path.parent.name}/{path.stem}"
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    spoilt = [looker.see(stills(_spoilt(grey, boxes, int(rng.integers(last + 1)), rng))) for _ in range(SPOILT)]
+    return Clip(name, path.parent.name == "fight", _edges(frames), windows, seen, spoilt)
+
+
+def _spoilt(grey: list[Grey], boxes: list[Array], start: int, rng: np.random.Generator) -> list[Grey]:
+    square = _group(boxes[start : start + FRAMES], grey[0]) if rng.random() < 0.8 else None
+    square = beside(square or _all_of(grey[0]), grey[0].shape[::-1], rng)
+    return worse(_cut(grey[start : start + FRAMES], square), rng)
+
+
+def _group(boxes: list[Array], picture: Grey) -> Square | None:
+    """Around the largest group of a window."""
+    found = gatherings(boxes, picture.shape[::-1])
+    return found[0].square if found else None
+
+
+def _all_of(picture: Grey) -> Square:
+    return 0, 0, picture.shape[1], picture.shape[0]
+
+
+def _cut(pictures: list[Grey], square: Square) -> list[Grey]:
+    left, top, right, bottom = square
+    return [each[top:bottom, left:right] for each in pictures]
 
 
 def _edges(frames: list[Array]) -> Array:

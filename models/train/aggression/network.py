@@ -61,10 +61,10 @@ def fit(clips: Sequence[Clip], epochs: int, seed: int) -> Network:
     return network.eval()
 
 
-def logit(network: Network, clip: Clip, view: str) -> float:
-    """Of a clip in a view, the mean over its windows; of the whole picture where nobody was close to anybody."""
+def logits(network: Network, clip: Clip, view: str) -> NDArray[np.float32]:
+    """Of each window of a clip in a view; of the whole picture where nobody was close to anybody."""
     with torch.no_grad():
-        return float(network(torch.tensor(np.stack(clip.windows[view] or clip.windows["whole"]))).mean())
+        return network(torch.tensor(np.stack(clip.windows[view] or clip.windows["whole"]))).numpy()  # type: ignore[no-any-return]
 
 
 def _draw(clips: Sequence[Clip], rng: np.random.Generator) -> Tensor:
