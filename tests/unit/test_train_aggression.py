@@ -13,7 +13,7 @@ pytest.importorskip("onnx")
 
 from models.train.aggression.look import Looker
 from models.train.aggression.plane import fit_plane
-from models.train.aggression.spoilt import beside, worse
+from models.train.aggression.worse import beside, worse
 
 DETECTOR = Path(__file__).parents[2] / "models" / "street.onnx"
 NUMBERS = 2 * (48 + 96 + 144 + 64 + 96)

@@ -15,7 +15,7 @@ from agent.vision.closeness import gatherings
 from agent.vision.motion import FRAMES, Grey, motion, small
 from agent.vision.stills import stills
 from models.train.aggression.look import Looker
-from models.train.aggression.spoilt import Square, beside, worse
+from models.train.aggression.worse import Square, beside, worse
 
 SAME_SCENE: Final = 0.31
 """Correlation of background edges above which two clips show one scene; checked by eye around this value."""
