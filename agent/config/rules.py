@@ -146,7 +146,7 @@ class Aggression(RulePart):
     ] = True
     first_likeness: Annotated[
         float, Field(gt=0.5, lt=1, description="… and so much at least until people were judged for 20 minutes in all.")
-    ] = 0.95
+    ] = 0.925
     model: Annotated[File | None, Field(description="Another clip model than the one that ships.")] = None
 
     @model_validator(mode="after")

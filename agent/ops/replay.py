@@ -23,7 +23,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from agent.assembly import detector_for, model_ref
 from agent.clock import Instant
 from agent.config.load import load_config
-from agent.config.rules import Aggression
 from agent.config.schema import Camera, IntervalSeconds
 from agent.errors import ConfigError, KentonganError
 from agent.mqtt.rows import record_message
@@ -50,6 +49,9 @@ START: Final = "2026-01-01T00:00:00Z"
 _NAMESPACE: Final = UUID("5b9d0c5e-6f0e-4f0a-9a8e-3f1f7f0c8a11")
 _OUT: Final = Console()
 _LINE_FORM: Final = "NAME=X1,Y1,X2,Y2"
+UNKNOWN_LIKENESS: Final = 0.9
+"""What an aggression alarm must beat in a recording without a configuration, which is seldom long enough to get to know a
+camera: between the level of one that is known and that of one that is not."""
 _DEFAULT_LINES: Final = ("across=0.02,0.5,0.98,0.5", "upright=0.5,0.98,0.5,0.02")
 
 
@@ -166,8 +168,8 @@ def camera_of(args: argparse.Namespace) -> Camera:
     lines = [_line(text, args.interval) for text in args.line]
     if args.config is None:
         chosen = lines or [_line(text, args.interval) for text in _DEFAULT_LINES]
-        at_once = {"first_likeness": Aggression().likeness}  # a recording is seldom long enough to get to know a camera
-        return _camera({"name": "replay", "source": str(args.video), "lines": chosen, "aggression": at_once})
+        aggression = {"first_likeness": UNKNOWN_LIKENESS}
+        return _camera({"name": "replay", "source": str(args.video), "lines": chosen, "aggression": aggression})
     cameras = {camera.name: camera for camera in load_config(args.config).cameras}
     name = args.camera or next(iter(cameras))
     if name not in cameras:
