@@ -50,8 +50,8 @@ _NAMESPACE: Final = UUID("5b9d0c5e-6f0e-4f0a-9a8e-3f1f7f0c8a11")
 _OUT: Final = Console()
 _LINE_FORM: Final = "NAME=X1,Y1,X2,Y2"
 UNKNOWN_LIKENESS: Final = 0.9
-"""What an aggression alarm must beat in a recording without a configuration, which is seldom long enough to get to know a
-camera: between the level of one that is known and that of one that is not."""
+"""What an aggression alarm must beat in a recording without a configuration, which is seldom long enough to get to know
+a camera: between the level of one that is known and that of one that is not."""
 _DEFAULT_LINES: Final = ("across=0.02,0.5,0.98,0.5", "upright=0.5,0.98,0.5,0.02")
 
 
