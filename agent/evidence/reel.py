@@ -145,7 +145,7 @@ class Reel:
         try:
             return [self._folder.keep(story, self._sealer.seal(self._film(pictures, events)))]
         except (EvidenceError, OSError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
+            why = (isinstance(error, OSError) and error.strerror) or error
             LOG.error("evidence: the clip %s is lost: %s", story.name, why)  # noqa: TRY400 - the sentence says it all
             with contextlib.suppress(OSError):
                 self._folder.give_up(story.name)

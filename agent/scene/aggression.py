@@ -23,6 +23,8 @@ MOST_NAMED: Final = 8
 """Tracks named in one event; more are a brawl, whoever they are."""
 MOVED: Final = 0.05
 """Of the picture's width or height: who is so far from where they were told to be is elsewhere."""
+ELSEWHERE_S: Final = 2.0
+"""It must have been so for so long: two groups that look alike take turns, and a track may change its number."""
 WHY: Final = "violent movement of persons close to each other"
 WHY_AT_A_THING: Final = "violent movement of a person at a protected thing"
 
@@ -46,6 +48,7 @@ class Aggression:
         )
         self._leave_s = wish.leave_s
         self._unjudged_s: float | None = None
+        self._elsewhere_s: float | None = None
 
     def state(self) -> State:
         """The open event, and what this camera is accustomed to."""
@@ -74,16 +77,25 @@ class Aggression:
                 "place": {"x": round(fight.place[0], 3), "y": round(fight.place[1], 3)},
                 "why": WHY_AT_A_THING if fight.at_thing else WHY,
             }
-        confidence, elsewhere = min(1.0, fight.value), self._is_elsewhere(fight)
-        return list(self._episode.feed(moment.at, details, severity="alarm", confidence=confidence, soon=elsewhere))
+        soon = self._has_moved_on(moment.at.mono_s, None if details is None else fight)
+        confidence = min(1.0, fight.value)
+        return list(self._episode.feed(moment.at, details, severity="alarm", confidence=confidence, soon=soon))
+
+    def _has_moved_on(self, now_s: float, fight: Likeness | None) -> bool:
+        """Whether it has been elsewhere, or with more persons, than was told last, for long enough."""
+        if fight is None or not self._is_elsewhere(fight):
+            self._elsewhere_s = None
+            return False
+        if self._elsewhere_s is None:
+            self._elsewhere_s = now_s
+        return now_s - self._elsewhere_s >= ELSEWHERE_S
 
     def _is_elsewhere(self, fight: Likeness) -> bool:
-        """Whether the place or the persons are others than were told last."""
         place, tracks = self._episode.details.get("place"), self._episode.details.get("tracks")
         if not isinstance(place, dict) or not isinstance(tracks, list):
             return False
         away = max(abs(float(place[axis]) - value) for axis, value in zip("xy", fight.place, strict=True))
-        return away >= MOVED or not {*fight.tracks[:MOST_NAMED]} <= {*tracks}
+        return away >= MOVED or len(fight.tracks[:MOST_NAMED]) > len(tracks)
 
     def _go_unjudged(self, moment: Moment) -> list[Body]:
         """End an event from before a restart when frames come and nobody judges them: its model is refused now."""

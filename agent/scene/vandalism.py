@@ -53,7 +53,7 @@ class _Sign:
         confidence: Its own.
         place: Where in the picture it is; ``None`` for the camera as a whole, which is near everything.
         ended_s: When it ended, UTC; ``None`` while it goes on.
-        been: Where it was before: a fight that moves on leaves what it broke behind.
+        been: Where it was before, and until when, UTC: a fight that moves on leaves what it broke behind.
     """
 
     event: str
@@ -65,11 +65,12 @@ class _Sign:
     confidence: float
     place: tuple[float, float] | None
     ended_s: float | None = None
-    been: list[tuple[float, float]] = field(default_factory=list)
+    been: list[tuple[float, float, float]] = field(default_factory=list)
 
-    def places(self) -> Array:
-        """Everywhere it was, shape (n, 2)."""
-        known: Array = np.array([*self.been, *([] if self.place is None else [self.place])]).reshape(-1, 2)
+    def places(self, since_s: float) -> Array:
+        """Where it is, and everywhere it was since a time, shape (n, 2)."""
+        lately = [(x, y) for x, y, until_s in self.been if until_s >= since_s]
+        known: Array = np.array([*lately, *([] if self.place is None else [self.place])]).reshape(-1, 2)
         return known
 
     def plain(self) -> dict[str, Scalar]:
@@ -101,6 +102,7 @@ class Fusion:
         self._boxes = [_box(setting.pixels(region.polygon, (1, 1))) for region in setting.camera.protected]
         self._loose: dict[str, _Sign] = {}
         self._alarms: list[_Alarm] = []
+        self._news = True
         if self._on:
             self._loose = {sign.event: sign for sign in map(_restored, state.get("loose", ()))}
             for kept in state.get("alarms", ()):
@@ -135,7 +137,9 @@ class Fusion:
         for body in bodies:
             if isinstance(body, EventBody) and body.kind in WEIGHTS:
                 self._take(body, at)
-        self._begin(at)
+        if self._news:  # by time alone nothing comes near to anything
+            self._begin(at)
+            self._news = False
         told: list[Body] = [each for alarm in self._alarms for each in self._tell(alarm, at)]
         self._alarms = [alarm for alarm in self._alarms if alarm.episode.is_open]
         alone: frozenset[str] = frozenset(self._wish.alone)
@@ -149,6 +153,7 @@ class Fusion:
 
     def _take(self, body: EventBody, at: Instant) -> None:
         """Note a sign that began, changed or ended."""
+        self._news = True
         home = next((alarm.signs for alarm in self._alarms if body.event in alarm.signs), self._loose)
         known = home.get(body.event)
         if body.phase == "end":
@@ -167,7 +172,7 @@ class Fusion:
             severity=body.severity,
             confidence=body.confidence,
             place=place,
-            been=[] if known is None else _been(known, place),
+            been=[] if known is None else _been(known, place, at.utc_s),
         )
         if home is self._loose:  # also one that has come nearer since it was first told
             home = next((each.signs for each in self._alarms if self._belongs(sign, each.signs.values(), at)), home)
@@ -184,7 +189,7 @@ class Fusion:
         for seed in loose:
             if seed.event not in self._loose:
                 continue
-            group = [sign for sign in self._loose.values() if self._is_near(seed, sign) and self._together(seed, sign)]
+            group = [sign for sign in self._loose.values() if self._goes_with(seed, sign, fresh_s)]
             if _score(group) < ENOUGH or all(sign.ended_s is not None for sign in group):
                 continue
             self._loose = {event: sign for event, sign in self._loose.items() if sign not in group}
@@ -215,15 +220,17 @@ class Fusion:
     def _belongs(self, sign: _Sign, signs: Any, at: Instant) -> bool:
         """Whether a new sign is one more of an alarm's."""
         recent_s = at.utc_s - self._wish.window_s
-        return (
-            any(self._is_near(sign, each) for each in signs if each.ended_s is None or each.ended_s >= recent_s)
-            and len(signs) < MOST_SIGNS
-        )
+        recent = [each for each in signs if each.ended_s is None or each.ended_s >= recent_s]
+        return len(signs) < MOST_SIGNS and any(self._is_near(sign, each, recent_s) for each in recent)
 
-    def _is_near(self, one: _Sign, other: _Sign) -> bool:
+    def _goes_with(self, one: _Sign, other: _Sign, since_s: float) -> bool:
+        return self._is_near(one, other, since_s) and self._together(one, other)
+
+    def _is_near(self, one: _Sign, other: _Sign, since_s: float) -> bool:
+        """Whether two signs were near each other, anywhere they have been since a time."""
         if one.place is None or other.place is None:
             return True
-        between = one.places()[:, np.newaxis] - other.places()
+        between = one.places(since_s)[:, np.newaxis] - other.places(since_s)
         return float(np.hypot(between[..., 0], between[..., 1]).min()) <= self._wish.reach
 
     def _together(self, one: _Sign, other: _Sign) -> bool:
@@ -285,11 +292,11 @@ def _place(body: EventBody) -> tuple[float, float] | None:
     return (float(place["x"]), float(place["y"])) if isinstance(place, dict) else None
 
 
-def _been(known: _Sign, place: tuple[float, float] | None) -> list[tuple[float, float]]:
+def _been(known: _Sign, place: tuple[float, float] | None, until_s: float) -> list[tuple[float, float, float]]:
     """Where a sign was, now that it is at a place; of very many places the oldest after the first are left out."""
     if known.place is None or known.place == place:
         return known.been
-    been = [*known.been, known.place]
+    been = [*known.been, (*known.place, until_s)]
     return been if len(been) < MOST_PLACES else [been[0], *been[2:]]
 
 
@@ -301,4 +308,5 @@ def _box(outline: Array) -> Array:
 def _restored(kept: Any) -> _Sign:
     place = kept["place"]
     at = None if place is None else (float(place[0]), float(place[1]))
-    return _Sign(**{**kept, "place": at, "been": [(float(x), float(y)) for x, y in kept.get("been", ())]})
+    been = [(float(x), float(y), float(until_s)) for x, y, until_s in kept.get("been", ())]
+    return _Sign(**{**kept, "place": at, "been": been})

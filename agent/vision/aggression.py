@@ -1,7 +1,7 @@
 """Says how likely a short clip shows people attacking each other: the clip model.
 
-It is given maps of how 16 small grey pictures move, and six of the pictures, which it looks at where movement leaves
-it open. It never decides: one clip proves nothing, and whoever asks must want it to persist.
+It is given maps of how 16 small grey pictures move, and six of the pictures, which it looks at unless movement rules a
+fight out. It never decides: one clip proves nothing, and whoever asks must want it to persist.
 """
 
 from __future__ import annotations
@@ -59,7 +59,10 @@ class AggressionModel:
         except Exception as error:  # the runtime raises types of its own that it does not export
             why = " ".join(str(error).split())[:_QUOTED]
             raise ModelError(f"{path}: the clip model can't be loaded ({why}); copy it again, or {RECIPE}") from error
-        self._moves, *looks = self._session.get_inputs()
+        inputs = self._session.get_inputs()
+        if not inputs:
+            raise ModelError(f"{path}: the clip model takes nothing, and can't tell clips apart; {RECIPE}")
+        self._moves, *looks = inputs
         _fits(path, self._moves, [MAPS, FRAMES - 1, CELLS, CELLS], f"maps, steps in {FRAMES} pictures, rows, columns")
         self._looks = looks[0] if looks else None
         if self._looks is not None:
@@ -86,9 +89,18 @@ class AggressionModel:
         return float(output[0, self._member or 0])
 
     def _try_out(self, path: Path) -> None:
-        """Judge a clip in which nothing moves: what fails on it would fail on every clip, while cameras are counted."""
+        """Judge a clip in which nothing moves: what fails on it would fail on every clip, while cameras are counted.
+
+        What looks may do so only where something moves, so one more is tried on it, in which everything does.
+        """
+        noise = np.random.default_rng(0).integers(0, 255, (FRAMES, SIDE_PX, SIDE_PX), np.uint8)
+        self._try_on(path, np.zeros_like(noise))
+        if self._looks is not None:
+            self._try_on(path, noise)
+
+    def _try_on(self, path: Path, clip: NDArray[np.uint8]) -> None:
         try:
-            likeness = self.score([np.zeros((SIDE_PX, SIDE_PX), np.uint8)] * FRAMES)
+            likeness = self.score(list(clip))
         except Exception as error:  # of the runtime, or because the output has another shape
             raise ModelError(f"{path}: the clip model can't judge a clip: {error}; {RECIPE}") from error
         if not 0 <= likeness <= 1:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from agent.config.schema import Camera
 from agent.records import Body, Detail, EventBody, EventKind, Phase, Severity
 from agent.scene import Scene
@@ -135,7 +137,19 @@ def test_given_a_fight_that_wanders_for_very_long_then_what_is_remembered_of_it_
         alarms.at(second, sign("aggression", "e1", 0, place=(round(second / 200, 3), 0.6)))
     (been,) = (each["been"] for each in alarms.fusion.state()["loose"])
     assert len(been) == MOST_PLACES - 1
-    assert been[0] == (0.0, 0.6)
+    assert been[0][:2] == (0.0, 0.6)
+
+
+@pytest.mark.parametrize(("left_s", "joins"), [(200, True), (3590, False)])
+def test_given_a_fight_that_was_here_then_what_is_found_here_soon_after_belongs_to_it_and_not_an_hour_later(
+    left_s: float,
+    joins: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    alarms = Alarms()
+    alarms.at(0, sign("aggression", "e1", 0, place=(0.1, 0.6)))
+    alarms.at(60, sign("aggression", "e1", 0, place=(0.9, 0.6)))
+    told = alarms.at(left_s, sign("asset_changed", "e2", left_s, place=(0.1, 0.6), change="added"))
+    assert bool(told) == joins
 
 
 def test_given_somebody_who_waits_far_from_everything_protected_then_that_is_no_sign() -> None:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import cv2
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -70,6 +71,47 @@ def test_given_a_clip_then_every_third_picture_of_it_is_looked_at() -> None:
     looked_at = stills(clip)
     assert looked_at.shape == (STILLS, STILL_PX, STILL_PX)
     assert looked_at[:, 80, 80] * 255 == pytest.approx([0, 30, 60, 90, 120, 150])
+
+
+def shipped_session() -> ort.InferenceSession:
+    return ort.InferenceSession(MODEL.read_bytes(), providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize(("jolts", "is_looked_at"), [(12.0, True), (0.0, False)])
+def test_given_the_model_that_ships_then_stills_matter_unless_movement_rules_a_fight_out(
+    jolts: float,
+    is_looked_at: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    clip = clip_of(jolts)
+    maps = motion([small(each) for each in clip])[np.newaxis]
+    session = shipped_session()
+    shown, black = (
+        session.run(["fight"], {"motion": maps, "stills": each})[0].item()
+        for each in (stills(clip), np.zeros((STILLS, STILL_PX, STILL_PX), np.float32))
+    )
+    assert (abs(shown - black) > 0.01) == is_looked_at
+    assert AggressionModel(MODEL).score(clip) == pytest.approx(shown, abs=1e-5), "the pictures are those that are given"
+
+
+def test_given_a_model_whose_look_fails_then_it_is_refused_before_people_fight(tmp_path: Path) -> None:
+    model = onnx.load(MODEL)
+    (asked,) = (node for node in model.graph.node if node.op_type == "If")
+    looking = next(each.g for each in asked.attribute if each.name == "then_branch")
+    (offsets,) = (each for each in looking.initializer if each.name == "look_offsets")
+    offsets.CopyFrom(numpy_helper.from_array(np.full((1, 5), np.nan, np.float32), offsets.name))
+    onnx.save(model, str(tmp_path / "other.onnx"))
+    with pytest.raises(ModelError, match="gives nan, not 0 to 1"):
+        AggressionModel(tmp_path / "other.onnx")
+
+
+def test_given_a_model_that_takes_nothing_then_it_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    half = numpy_helper.from_array(np.array([[0.5]], np.float32), "half")
+    told = [helper.make_tensor_value_info("fight", TensorProto.FLOAT, [1, 1])]
+    graph = helper.make_graph([helper.make_node("Identity", ["half"], ["fight"])], "none", [], told, [half])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, str(tmp_path / "other.onnx"))
+    with pytest.raises(ModelError, match="takes nothing"):
+        AggressionModel(tmp_path / "other.onnx")
 
 
 def test_given_the_model_that_ships_then_it_is_small_and_each_clip_has_a_network_that_never_saw_it() -> None:

@@ -14,7 +14,7 @@ from agent.config.schema import Camera
 from agent.pipeline import CameraPipeline
 from agent.records import EventBody, ModelRef
 from agent.scene import Scene
-from agent.scene.aggression import MOVED
+from agent.scene.aggression import ELSEWHERE_S, MOVED
 from agent.scene.episode import SOON_S
 from agent.scene.values import Likeness
 from agent.values import Detections, Frame, RoadUser, Tracks
@@ -251,16 +251,31 @@ def test_given_a_fight_that_moves_on_then_its_place_is_never_far_from_what_was_t
     for (_, one_s, place, _), (_, next_s, _, _) in pairwise(told):
         assert next_s - one_s >= SOON_S, "no faster than that"
         assert isinstance(place, dict)
-        assert abs(place["x"] - walk(next_s).place[0]) < MOVED + 0.03 * SOON_S, "nobody is sent to an empty place"
+        late_s = SOON_S + ELSEWHERE_S
+        assert abs(place["x"] - walk(next_s).place[0]) < MOVED + 0.03 * late_s, "nobody is sent to an empty place"
 
 
 def test_given_a_fight_that_others_join_then_they_are_told_soon_and_who_only_leaves_later() -> None:
     told = places(lambda second: Likeness(0.95, (7, 9) if not 3 <= second < 6 else (7, 9, 11), (0.5, 0.5)))
     assert [(phase, second, tracks) for phase, second, _, tracks in told] == [
         ("start", 0.4, [7, 9]),
-        ("update", 3.0, [7, 9, 11]),
-        ("update", 13.0, [7, 9]),
+        ("update", 3.0 + ELSEWHERE_S, [7, 9, 11]),
+        ("update", 13.0 + ELSEWHERE_S, [7, 9]),
     ]
+
+
+@pytest.mark.parametrize(
+    "walk",
+    [
+        lambda second: Likeness(0.95, (7, 9), (0.2 + 0.6 * (int(second) % 2), 0.5)),
+        lambda second: Likeness(0.95, (7, int(10 + 2 * second)), (0.5, 0.5)),
+    ],
+    ids=["two groups by turns", "a track that changes its number"],
+)
+def test_given_a_fight_that_only_seems_to_change_then_it_is_told_no_oftener(walk: Callable[[float], Likeness]) -> None:
+    told_s = [second for _, second, *_ in places(walk)]
+    assert len(told_s) == 3
+    assert min(later - earlier for earlier, later in pairwise(told_s)) >= 10 - 1e-6
 
 
 def test_given_aggression_is_not_watched_for_then_nothing_is_said() -> None:

@@ -1,7 +1,7 @@
 """The networks of all folds as one ONNX file: their mean, and each, so that each can be asked about its own fold.
 
-Movement is judged first. Only where one of the networks leaves it open are the detector's layers run and their planes
-added: to each network's log odds its own, where it left it open itself, so that none profits from what another knows.
+Movement is judged first. Unless all networks rule a fight out the detector's layers are run and their planes added: to
+each network's log odds its own, unless it ruled it out itself, so that none profits from what another knows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ Facts: TypeAlias = Mapping[str, Any]
 
 
 GATE: Final = -0.5
-"""Log odds of movement at and below which no look would make an alarm of it; it isn't asked for."""
+"""Log odds of movement at and below which it rules a fight out: of 288 such windows, none of which the fold had seen,
+no look brought one to 0.85."""
 
 
 def write(path: Path, networks: Sequence[Network], planes: Sequence[Plane], detector: Path, facts: Facts) -> None:
@@ -87,7 +88,7 @@ def _joined(planes: Sequence[Plane], detector: Path, weights: list[TensorProto])
 
 
 def _added(moved: str, looked: str, told: str) -> list[NodeProto]:
-    """Log odds of movement, and those of the look where movement leaves it open, as a likeness."""
+    """Log odds of movement, and those of the look unless movement rules it out, as a likeness."""
     return [
         helper.make_node("Greater", [moved, "gate"], [f"{told}_open"]),
         helper.make_node("Add", [moved, looked], [f"{told}_both"]),
