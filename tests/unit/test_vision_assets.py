@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -97,11 +98,11 @@ class Watch:
         self.rng = np.random.default_rng(7)
         self.now_s = 0.0
 
-    def see(self, picture: Image, seconds: int = 1, boxes: Floats = NOBODY) -> RegionLook:
+    def see(self, picture: Image, seconds: int = 1, boxes: Floats = NOBODY, **who: Any) -> RegionLook:
         told = []
         for _ in range(seconds):
             noisy = (picture + self.rng.normal(0, 1.5, (*picture.shape[:2], 1))).clip(0, 255).astype(np.uint8)
-            told = self.judge.look(noisy, self.now_s, boxes)
+            told = self.judge.look(noisy, self.now_s, boxes, **who)
             self.now_s += 1.0
         return told[0]
 
@@ -158,6 +159,33 @@ def test_given_a_grey_thing_on_a_grey_road_then_it_is_found(bag_of_grey: Callabl
     told = learnt(road()).see((bag_of_grey(road()) * gain).clip(0, 255).astype(np.uint8), 14)
     assert 0.1 < told.settled < 0.5
     assert told.place == pytest.approx((0.5, 0.5), abs=0.05)
+
+
+def tiles() -> Image:
+    """Paving with dark joints, the tiles nearly of one grey: structure that a shadow leaves to be seen."""
+    each = np.random.default_rng(5).uniform(0.95, 1.05, (HEIGHT // 10, WIDTH // 10, 1)).repeat(10, 0).repeat(10, 1)
+    each[::10] *= 0.75
+    each[:, ::10] *= 0.75
+    return (road() * each).clip(0, 255).astype(np.uint8)
+
+
+def flat_bag(picture: Image) -> Image:
+    """A black bag: evenly dark, as dark as that shadow is on the whole, without shading, tint or inner structure."""
+    cover = oval()
+    return (picture * (1 - cover) + 0.6 * picture.mean() * cover).astype(np.uint8)
+
+
+def test_given_an_evenly_dark_thing_on_paving_then_it_is_found_by_the_ground_it_hides() -> None:
+    told = learnt(tiles()).see(flat_bag(tiles()), 14)
+    assert 0.1 < told.settled < 0.5
+    assert told.place == pytest.approx((0.5, 0.5), abs=0.05)
+
+
+@pytest.mark.parametrize("soft_px", [0.6, 2.0, 5.0], ids=["sharp", "a penumbra", "mostly penumbra"])
+def test_given_a_standing_shadow_as_dark_on_paving_then_nothing_has_changed(soft_px: float) -> None:
+    watch = learnt(tiles())
+    looks = [watch.see(oval_shade(tiles(), soft_px)) for _ in range(12)]
+    assert max(look.changed for look in looks) == 0
 
 
 @pytest.mark.parametrize("soft_px", [0.6, 2.0, 5.0], ids=["sharp", "a penumbra", "mostly penumbra"])
