@@ -2,7 +2,8 @@
 
 The place where configuration, pixels and scene meet; each of them knows nothing of the others. While the view can't be
 trusted (moved, covered, dark) nothing is looked at: a region that isn't where it was drawn would look changed. A region
-that a move carried out of the picture, or that is too small in it, is not looked at either, which ``trouble`` says.
+that a move carried out of the picture, or that is too small in it, is not looked at either, which ``trouble`` says, as
+it does of one that something hides for long.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import Final
 from agent.clock import Instant
 from agent.config.schema import Camera
 from agent.errors import KentonganError
+from agent.hidden import Hidden
 from agent.ops.check_protected import is_too_small
 from agent.scene.carry import out_of_picture
 from agent.scene.rule import Setting
 from agent.scene.values import AssetLook, View
-from agent.values import Frame, Tracks
+from agent.values import Frame, RoadUser, Tracks
 from agent.viewing import assets_of
-from agent.vision.assets import AssetJudge, Region
+from agent.vision.assets import AssetJudge, Region, RegionLook
 from agent.vision.kept_assets import read_region, write_region
 from agent.vision.kept_view import Origin
 
@@ -67,6 +69,7 @@ class Guard:
         outside = out_of_picture(camera)
         self._names = {region.name: region_name(camera.name, region.name) for region in camera.protected}
         self._camera, self._size = camera.name, (0, 0)
+        self._hidden, self._hiding = Hidden(), ""
         self._drawn = self._regions = [region for region in _regions_of(camera) if region.name not in outside]
         self._judge = AssetJudge(self._regions)
         trouble = f"not watched, out of the picture since the camera moved: protected {', '.join(outside)}; {_TO_DO}"
@@ -89,8 +92,8 @@ class Guard:
 
     @property
     def trouble(self) -> str:
-        """Which regions are not watched, and why; empty while all are."""
-        return "; ".join(why for why in (self._outside, self._tiny) if why)
+        """Which regions are not watched or judged, and why; empty while all are."""
+        return "; ".join(why for why in (self._outside, self._tiny, self._hiding) if why)
 
     def heed(self, camera: Camera, at: Instant) -> None:
         """Judge the regions, where they are, by other thresholds; how they looked stays known."""
@@ -110,6 +113,9 @@ class Guard:
     def look(self, frame: Frame, tracks: Tracks, view: View) -> tuple[AssetLook, ...]:
         """How every region looks; empty between looks and while the view can't be trusted."""
         now_s, size = frame.at.mono_s, (frame.image.shape[1], frame.image.shape[0])
+        here = tracks.observed
+        boxes, ids = tracks.boxes[here], tracks.ids[here]
+        self._judge.follow(boxes, ids)
         if size != self._size:
             self._fit(size)
         if not self._regions or view.reasons or view.cause or not self._judge.due(now_s):
@@ -119,10 +125,24 @@ class Guard:
                 name = watched.region.name
                 if not read_region(self._texts.get(name), watched, frame.at, self._origin):
                     self._relearnt.add(name)
-        looks = self._judge.look(frame.image, now_s, tracks.boxes[tracks.observed])
+        looks = self._judge.look(frame.image, now_s, boxes, ids, tracks.classes[here] == RoadUser.PERSON)
         self._accepted -= {look.name for look in looks if look.accepted}
+        self._note_hidden(looks, frame.at)
+        self._forget_driven_off(looks)
         self._save_now_and_then(frame.at)
         return self._told(assets_of(looks))
+
+    def _note_hidden(self, looks: list[RegionLook], at: Instant) -> None:
+        for look in looks:
+            self._hidden.note(look.name, look.seen, at)
+        self._hiding = self._told_once(self._hiding, self._hidden.trouble)
+
+    def _forget_driven_off(self, looks: list[RegionLook]) -> None:
+        """What was learnt with a vehicle that drove off must not come back with a restart."""
+        for name in (look.name for look in looks if look.anew):
+            self._relearnt.add(name)
+            self._texts[name] = _FORGOTTEN
+            self._save_at_s = None
 
     def _told(self, looks: tuple[AssetLook, ...]) -> tuple[AssetLook, ...]:
         """The looks, with those marked that are the first since their region was learnt anew."""

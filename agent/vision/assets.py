@@ -1,7 +1,8 @@
 """Watches protected regions: how much of each has changed, and whether that looks like a thing or like light.
 
 Each region has a memory for every kind of light (day, night, infrared), is looked at about once a second, and is
-compared only where no road user stands in front of it. What changes beside the region as well is weather or light.
+compared only where no road user stands in front of it: what stands there for ever and only looks like one is scenery.
+What changes beside the region as well is weather or light.
 Numbers come out, one value a region; what they mean, and who was near, is for the scene to say.
 """
 
@@ -14,10 +15,11 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.values import Bools, Floats, Image
+from agent.values import Bools, Floats, Image, Ints
 from agent.vision.difference import Difference
 from agent.vision.keepsake import Change, Memory, aligned, compare
 from agent.vision.patch import Cut, Patch
+from agent.vision.scenery import Place, Scenery, Users
 
 Light: TypeAlias = Literal["day", "night", "infrared"]
 
@@ -53,6 +55,10 @@ FIRST_EVERY_S: Final = 2.0
 """So far apart are the looks that a memory is begun with."""
 ENOUGH_SEEN: Final = 0.5
 """A memory is begun with looks that show at least so much of the region."""
+ALIKE: Final = 0.1
+"""Where a box hides nothing, no more than this share differs from how it is remembered."""
+DROVE: Final = 0.2
+"""Where a vehicle stood that was learnt with the region and drove off, at least this share differs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,7 @@ class RegionLook:
         coloured: The share whose colour is another.
         stood_s: For how long what settled has differed, also while somebody hid it.
         accepted: How it looks was just made its memory.
+        anew: A vehicle that it was learnt with drove off, and it is learnt anew from now on.
         place: Middle of what settled, else of the region, relative to the picture.
     """
 
@@ -88,6 +95,7 @@ class RegionLook:
     coloured: float = 0.0
     stood_s: float = 0.0
     accepted: bool = False
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +119,7 @@ class Region:
 
 @dataclass(slots=True, eq=False)
 class Watched:
-    """Everything held of one region: its memories by light, the one last used first, and what differs from it."""
+    """All that is held of one region: its memories by light, the last used first, what differs, who stands there."""
 
     region: Region
     cut: Cut
@@ -123,6 +131,7 @@ class Watched:
     widespread_s: float = 0.0
     stood_s: float = 0.0
     accept: bool = False
+    scenery: Scenery = field(default_factory=Scenery)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,19 +177,29 @@ class AssetJudge:
         self._accepted.add(name)
         return True
 
-    def look(self, image: Image, now_s: float, boxes: Floats) -> list[RegionLook]:
+    def follow(self, boxes: Floats, ids: Ints) -> None:
+        """Note between looks where tracks are, so that who drives off is not missed."""
+        for watched in self.watched:
+            watched.scenery.follow(boxes, ids)
+
+    def look(
+        self, image: Image, now_s: float, boxes: Floats, ids: Ints | None = None, persons: Bools | None = None
+    ) -> list[RegionLook]:
         """Look at every region.
 
         Args:
             image: uint8, shape (height, width, 3), BGR.
             now_s: Monotonic seconds.
             boxes: float32, shape (n, 4): road users in the picture, pixels.
+            ids: int64, shape (n,): their tracks, when they are known.
+            persons: bool, shape (n,): who of them is taken for a person.
         """
         self.fit((image.shape[1], image.shape[0]))
         passed_s = EVERY_S if self._last_s is None else min(LONGEST_S, max(0.0, now_s - self._last_s))
         self._last_s = now_s
         light = self._note_light(kind_of_light(image, self._light), passed_s)
-        looks = [self._look_at(each, image, boxes, passed_s, light) for each in self.watched]
+        users = Users.of(boxes, ids, persons)
+        looks = [self._look_at(each, image, users, passed_s, light) for each in self.watched]
         calm = (_is_calm(each, watched.region) for each, watched in zip(looks, self.watched, strict=True))
         self._calm = all(calm)
         return looks
@@ -192,19 +211,24 @@ class AssetJudge:
             self._light, self._other_s = light, 0.0
         return self._light
 
-    def _look_at(self, watched: Watched, image: Image, boxes: Floats, passed_s: float, light: Light) -> RegionLook:
-        cut = watched.cut
-        free = ~cut.hidden(boxes, GROW)
+    def _look_at(self, watched: Watched, image: Image, users: Users, passed_s: float, light: Light) -> RegionLook:
+        cut, memories = watched.cut, watched.memories.setdefault(light, [])
+        wished = watched.accept or watched.region.name in self._accepted
+        near = users.near((cut.left, cut.top, cut.right, cut.bottom), GROW)
+        watched.scenery.note(near, passed_s, learning=not (memories and memories[0].is_ready), wished=wished)
+        free = ~cut.hidden(watched.scenery.hiding(), GROW)
         inside = free & cut.inside
         seen = float(inside.sum() / max(1, cut.inside.sum()))
         glance = _Glance(Patch.take(image, cut), light, free, inside, seen, passed_s)
-        memories = watched.memories.setdefault(light, [])
-        if (watched.accept or watched.region.name in self._accepted) and seen >= ENOUGH_SEEN:
+        if wished and seen >= ENOUGH_SEEN:
             self._accepted.discard(watched.region.name)
+            return _start_anew(watched, glance, accepted=True)
+        if watched.scenery.forget_left():
             return _start_anew(watched, glance)
         if not memories:
             _borrow(watched, glance, memories)
         if not memories or not memories[0].is_ready:
+            _forget_moved(watched, memories)
             if seen >= ENOUGH_SEEN:
                 _learn_first(watched, memories, glance)
             return _unknown(watched, glance)
@@ -234,22 +258,33 @@ def _learn_first(watched: Watched, memories: list[Memory], glance: _Glance) -> N
         memories.append(Memory.of(glance.patch, glance.free))
 
 
-def _unknown(watched: Watched, glance: _Glance, *, accepted: bool = False) -> RegionLook:
-    place = _middle(watched, None)
-    return RegionLook(watched.region.name, glance.light, known=False, seen=glance.seen, place=place, accepted=accepted)
+def _forget_moved(watched: Watched, memories: list[Memory]) -> None:
+    """First looks that show a vehicle which drove off are none."""
+    for place in watched.scenery.moved():
+        watched.scenery.forget(place)
+        memories.clear()
 
 
-def _start_anew(watched: Watched, glance: _Glance) -> RegionLook:
+def _unknown(watched: Watched, glance: _Glance, *, accepted: bool = False, anew: bool = False) -> RegionLook:
+    name, place = watched.region.name, _middle(watched, None)
+    return RegionLook(name, glance.light, known=False, seen=glance.seen, place=place, accepted=accepted, anew=anew)
+
+
+def _start_anew(watched: Watched, glance: _Glance, *, accepted: bool = False) -> RegionLook:
     """Forget how it looked, in every light."""
-    watched.memories = {glance.light: [Memory.of(glance.patch, glance.free)]}
+    begins = glance.seen >= ENOUGH_SEEN
+    watched.memories = {glance.light: [Memory.of(glance.patch, glance.free)] if begins else []}
     watched.change, watched.stood_s, watched.accept = None, 0.0, False
-    return _unknown(watched, glance, accepted=True)
+    watched.scenery.learnt()
+    return _unknown(watched, glance, accepted=accepted, anew=not accepted)
 
 
 def _compare(watched: Watched, glance: _Glance, memories: list[Memory]) -> RegionLook:
     region = watched.region
     patch, found, is_widespread = _best(watched, glance, memories)
     watched.last_light = glance.light
+    if _drove_off(watched, glance, found):
+        return _start_anew(watched, glance)
     if watched.change is None:
         watched.change = Change.none(patch)
     change, inside = watched.change, glance.inside
@@ -258,6 +293,7 @@ def _compare(watched: Watched, glance: _Glance, memories: list[Memory]) -> Regio
         _weather(watched, glance, memories, stands=_share(settled, inside) >= region.least_share)
         return _unknown(watched, glance)
     watched.widespread_s = max(0.0, watched.widespread_s - glance.passed_s)
+    _note_alike(watched, glance, found)
     change.watch(patch, found, glance.free, glance.passed_s, region.settle_s * 1.5)
     settled = inside & (change.age_s >= region.settle_s)
     known = found.known & inside
@@ -284,13 +320,38 @@ def _compare(watched: Watched, glance: _Glance, memories: list[Memory]) -> Regio
     return told
 
 
+def _under(watched: Watched, place: Place) -> Bools:
+    """What of a region a place covers."""
+    return watched.cut.hidden(place.box[np.newaxis], 0.0) & watched.cut.inside
+
+
+def _note_alike(watched: Watched, glance: _Glance, found: Difference) -> None:
+    """Ask of each box that stands in front whether the region is seen there all the same."""
+    for place in watched.scenery.doubtful():
+        under = _under(watched, place) & ~watched.cut.hidden(watched.scenery.hiding(but=place), GROW)
+        alike = bool(under.any()) and _share(found.changed | found.gone, under) <= ALIKE
+        place.note_alike(glance.passed_s, alike=alike)
+
+
+def _drove_off(watched: Watched, glance: _Glance, found: Difference) -> bool:
+    """Whether a vehicle that the region was learnt with is gone: its track went, and it looks otherwise there."""
+    for place in watched.scenery.moved():
+        under = _under(watched, place)
+        seen = under & glance.free
+        if 2 * seen.sum() < under.sum():
+            continue  # it is still on its way, or another stands there
+        place.moved = False
+        if _share(found.changed | found.gone, seen) >= DROVE:
+            watched.scenery.forget(place)
+            return True
+    return False
+
+
 def _best(watched: Watched, glance: _Glance, memories: list[Memory]) -> tuple[Patch, Difference, bool]:
     """The look beside the memory that fits its surroundings; that memory comes to the front."""
     free, around = glance.free, glance.free & watched.cut.around
     first: tuple[Patch, Difference, bool] | None = None
     for memory in list(memories):
-        if not memory.is_ready:
-            continue
         patch = aligned(glance.patch, memory)
         found = compare(patch, memory, watched.cut, free)
         beside = _share(found.changed, around)
@@ -302,7 +363,7 @@ def _best(watched: Watched, glance: _Glance, memories: list[Memory]) -> tuple[Pa
                 watched.change = None
             return patch, found, False
         first = first or (patch, found, True)
-    assert first is not None  # noqa: S101 - the first memory is ready, or nothing would be compared
+    assert first is not None  # noqa: S101 - there is a memory, or nothing would be compared
     return first
 
 

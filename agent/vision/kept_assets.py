@@ -1,8 +1,9 @@
 """How protected regions looked before a restart, as text: so that what was taken meanwhile is noticed.
 
-Kept is one small picture for each kind of light, some hundred pixels wide, of the region alone; passers-by leave no
-trace in it. It is believed while camera, region and configuration are the same, and for a week where a clock tells;
-if light or weather are others by then, the surroundings say so, and the region is learnt anew.
+Kept is one small picture for each kind of light, some hundred pixels wide, of the region alone (passers-by leave no
+trace in it), and where false boxes stand that hide nothing. It is believed while camera, region and configuration are
+the same, and for a week where a clock tells; if light or weather are others by then, the surroundings say so, and the
+region is learnt anew.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from agent.vision.assets import Light, Watched
 from agent.vision.keepsake import Memory
 from agent.vision.kept_view import Origin
 from agent.vision.patch import Map
+from agent.vision.scenery import FORGOTTEN_S, MOST, Place
 
 FRESH_S: Final = 7 * 86_400.0
 MOST_LETTERS: Final = 200_000
@@ -46,6 +48,7 @@ def write_region(watched: Watched, at: Instant, origin: Origin) -> str:
         "utc_s": round(at.utc_s, 1) if at.synced else None,
         "stood_s": round(watched.stood_s),
         "lights": lights,
+        "scenery": [_write_place(place, watched.size) for place in watched.scenery.places if place.is_scenery],
     }
     return json.dumps(plain, separators=(",", ":"))
 
@@ -61,9 +64,10 @@ def read_region(text: str | None, watched: Watched, at: Instant, origin: Origin)
         shape = (watched.cut.height, watched.cut.width)
         lights = {light: [_read_memory(plain["lights"][light], shape)] for light in LIGHTS if light in plain["lights"]}
         stood_s = float(plain["stood_s"])
+        places = [_read_place(each, watched.size) for each in plain.get("scenery", [])[:MOST]]
     except (ValueError, KeyError, TypeError, AttributeError, binascii.Error, cv2.error):
         return False
-    watched.memories = lights
+    watched.memories, watched.scenery.places = lights, places
     watched.stood_s = stood_s if 0 <= stood_s <= watched.region.accept_s else 0.0
     return True
 
@@ -75,6 +79,20 @@ def _is_old(plain: dict[str, Any], at: Instant, origin: Origin) -> bool:
     if at.synced and plain["utc_s"] is not None:
         return not 0 <= at.utc_s - float(plain["utc_s"]) <= FRESH_S
     return False
+
+
+def _write_place(place: Place, size: tuple[int, int]) -> list[float]:
+    """Left, top, right and bottom relative to the picture, whether the region was learnt with it, and for how long."""
+    box = (place.box / np.array(size * 2)).round(4).tolist()
+    return [*box, int(place.learnt), round(min(place.stood_s, FORGOTTEN_S))]
+
+
+def _read_place(plain: list[float], size: tuple[int, int]) -> Place:
+    *box, learnt, stood_s = (float(each) for each in plain)
+    if len(box) != 4 or not np.isfinite([*box, stood_s]).all():
+        raise ValueError("no place")
+    found = (np.array(box) * np.array(size * 2)).astype(np.float32)
+    return Place(found, learnt=bool(learnt), is_scenery=True, stood_s=stood_s)
 
 
 def _write_memory(memory: Memory) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,17 @@ from agent.clock import Instant
 from agent.config.schema import Camera
 from agent.errors import KentonganError
 from agent.guarding import LARGER, Guard, region_name
+from agent.hidden import LONG_S, Hidden
 from agent.ops.draw import ALARM
 from agent.ops.replay_outputs import Annotator, reason_of
 from agent.pipeline import CameraPipeline, Seen
 from agent.records import Detail, EventBody, EventKind
 from agent.scene.values import CLEAR, View
-from agent.values import Detections, Frame, Image, Tracks
+from agent.values import Detections, Frame, Image, RoadUser, Tracks
 from agent.vision.kept_view import Origin
 from tests.fakes.records import MODEL
 from tests.unit.test_vision_assets import cabinet, street
+from tests.unit.test_vision_scenery import FALSE, LORRY, lorry
 
 ORIGIN = Origin("camera", "start-1")
 CAMERA = Camera.model_validate(
@@ -195,3 +198,75 @@ def test_given_a_view_that_moved_then_an_alarm_is_drawn_where_the_region_is_seen
     picture = cv2.VideoCapture(str(tmp_path / "a.avi")).read()[1]
     height, width = picture.shape[:2]
     assert _is_red(picture[int(0.65 * height) :, int(0.67 * width) :])
+
+
+def somebody(box: tuple[int, int, int, int], track: int = 1, kind: RoadUser = RoadUser.TRUCK) -> Tracks:
+    return replace(
+        Tracks.empty(),
+        ids=np.array([track], np.int64),
+        boxes=np.array([box], np.float32),
+        scores=np.ones(1, np.float32),
+        classes=np.array([kind], np.int64),
+        velocities=np.zeros((1, 2), np.float32),
+        observed=np.ones(1, np.bool_),
+    )
+
+
+def test_given_something_that_stands_in_front_for_long_then_health_says_so_once_and_until_it_is_gone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    guard = Guard(CAMERA, {}, ORIGIN)
+    for second in range(30):
+        guard.look(frame(cabinet(street()), second), Tracks.empty(), CLEAR)
+    for second in range(30, 30 + int(LONG_S) + 60):
+        gap = second % 50 == 0
+        guard.look(frame(lorry(street()), second), Tracks.empty() if gap else somebody(LORRY), CLEAR)
+        if abs(second - 30 - LONG_S) > 5:  # a look is due every three seconds while nothing differs
+            assert bool(guard.trouble) == (second > 30 + LONG_S), "a box that flickers does not begin anew"
+    assert guard.trouble == (
+        "protected box: not judged, hidden by something that stands in front of it since 01:47 UTC; "
+        "have it moved away, or draw the region where it can be seen and send accept"
+    )
+    assert len(caplog.records) == 1
+    for second in range(2000, 2015):
+        guard.look(frame(cabinet(street()), second), Tracks.empty(), CLEAR)
+    assert guard.trouble == ""
+
+
+def test_given_a_clock_that_is_not_set_then_it_is_said_for_how_long_a_region_is_hidden() -> None:
+    hidden = Hidden()
+    for second in (0.0, LONG_S):
+        hidden.note("box", 0.0, Instant(second, second, synced=False))
+    assert "stands in front of it for over 15 minutes;" in hidden.trouble
+
+
+def test_given_a_vehicle_learnt_with_the_region_that_drives_off_then_it_does_not_come_back_with_a_restart() -> None:
+    guard = Guard(CAMERA, {}, ORIGIN)
+    name = region_name("gate", "box")
+    for second in range(120):
+        guard.look(frame(lorry(street()), second), somebody(LORRY), CLEAR)
+    guard.keep(Instant(1120.0, 1e9))
+    assert guard.states()[name] != "null"
+    looks, states = [], []
+    for second in range(120, 200):
+        dx = 20 * (second - 119)
+        tracks = somebody((LORRY[0] + dx, LORRY[1], LORRY[2] + dx, LORRY[3])) if dx < 120 else Tracks.empty()
+        looks += guard.look(frame(lorry(street(), dx), second), tracks, CLEAR)
+        if dx in {100, 300}:
+            states.append(guard.states()[name])
+    assert states == ["null", "null"], "of nothing that is known yet"
+    assert [look.relearnt for look in looks].count(True) == 1
+    assert max(max(look.settled, look.gone) for look in looks) == 0
+
+
+def test_given_a_statue_and_one_who_waits_then_the_guard_knows_them_apart_by_their_class() -> None:
+    known = []
+    for kind in (RoadUser.PERSON, RoadUser.TRUCK):
+        guard = Guard(CAMERA, {}, ORIGIN)
+        looks = [
+            look
+            for second in range(60)
+            for look in guard.look(frame(cabinet(street()), second), somebody(FALSE, kind=kind), CLEAR)
+        ]
+        known.append(looks[-1].known)
+    assert known == [False, True]
