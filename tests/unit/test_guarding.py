@@ -270,3 +270,21 @@ def test_given_a_statue_and_one_who_waits_then_the_guard_knows_them_apart_by_the
         ]
         known.append(looks[-1].known)
     assert known == [False, True]
+
+
+def detected(box: tuple[int, int, int, int]) -> Detections:
+    return Detections(np.array([box], np.float32), np.full(1, 0.8, np.float32), np.full(1, RoadUser.TRUCK, np.int64))
+
+
+def test_given_a_parked_lorry_learnt_with_the_region_that_drives_off_then_no_event_comes_of_it() -> None:
+    pipeline, rng, records = CameraPipeline(CAMERA, device="box", model=MODEL), np.random.default_rng(2), []
+    for step in range(5 * 170):
+        dx = max(0, step - 5 * 90) ** 2 // 12
+        left, top, right, bottom = LORRY
+        jitter = rng.normal(0, 1.0, 4)
+        box = np.clip(np.array([left + dx, top, right + dx, bottom]) + jitter, 0, 199).tolist()
+        found = detected((box[0], box[1], box[2], box[3])) if left + dx < 190 else Detections.empty()
+        shown = Frame("gate", step, lorry(street(), dx), Instant(1000.0 + step / 5, 1e9 + step / 5))
+        records += pipeline.see(shown, found).records
+    assert [record for record in records if isinstance(record.body, EventBody)] == []
+    assert run(pipeline, cabinet(street()), range(171, 200)), "what comes then is told"
