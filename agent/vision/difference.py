@@ -30,6 +30,8 @@ TINT: Final = (0.1, 0.3)
 lost little of the sun can't have the colour of the sky alone."""
 NOISE: Final = 4e-4
 """Structure weaker than this, squared gradient of the logarithm, is noise and compression."""
+SHOWN: Final = 2.0
+"""Structure that would be weaker than this in the present light, grey levels a pixel, may be lost by compression."""
 SURE: Final = 4.0
 """Structure counts when it is this many times as strong as noise and what this place usually varies by."""
 LOST: Final = 0.4
@@ -85,7 +87,8 @@ def differ(patch: Patch, grey: Map, colour: Map, usual: Map, level: Bools) -> Di
     known = before > SURE * noise
     gone = known & (left < LOST * before)
     sharper = _strength(raw) - _strength(then)
-    coarse |= things(Relit(light[::2, ::2], blue, red, sharper, known[::2, ::2], gone[::2, ::2]))
+    shows = known[::2, ::2] & (before[::2, ::2] * np.exp(2 * patch.grey[::2, ::2]) > SHOWN**2)
+    coarse |= things(Relit(light[::2, ::2], blue, red, sharper, shows, gone[::2, ::2]))
     height, width = grey.shape
     coloured = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
     far = np.abs(light) > DARKEST

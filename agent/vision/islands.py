@@ -35,8 +35,8 @@ whole island is surer than a pixel, so it is less than ``COLOURED``."""
 TINT: Final = (0.05, 0.3)
 """How much bluer and less red the sky may make a shadow: so much, and so much more for each unit of its depth."""
 HIDES: Final = 0.6
-"""A darker island is a thing when so much of the structure that was known within its outline is gone, of at least …"""
-FEWEST_KNOWN_PX: Final = 12
+"""A darker island is a thing when so much of the structure that should show within it is gone, of at least …"""
+FEWEST_SHOWN_PX: Final = 12
 """… so many places. Things drawn on paving had 0.85 in the median; three of four looks at small drawn shadows had
 nothing, and none that stood kept more for long: noise in the dark, and who passes, hide the ground for seconds."""
 _STEPS: Final = 128.0
@@ -52,7 +52,7 @@ class Relit:
         blue: float32: how much bluer it is, as a logarithm of the ratio to green, but for the light as a whole.
         red: float32: the same of red.
         sharper: float32: how much more structure there is than there was.
-        known: bool: there was structure.
+        shows: bool: there was structure, and light as it is now would still show it.
         gone: bool: it is gone.
     """
 
@@ -60,7 +60,7 @@ class Relit:
     blue: Map
     red: Map
     sharper: Map
-    known: Bools
+    shows: Bools
     gone: Bools
 
 
@@ -123,8 +123,8 @@ def _is_thing(here: Bools, height: float, relit: Relit) -> bool:
     """Whether a darker island hides what lay under it, or has another shading or another colour than a shadow."""
     inwards = cv2.distanceTransform(np.pad(here.astype(np.uint8), 1), cv2.DIST_C, 3)[1:-1, 1:-1]
     within = inwards > 1
-    known = int((within & relit.known).sum())
-    if known >= FEWEST_KNOWN_PX and int((within & relit.gone).sum()) >= HIDES * known:
+    shown = int((within & relit.shows).sum())
+    if shown >= FEWEST_SHOWN_PX and int((within & relit.shows & relit.gone).sum()) >= HIDES * shown:
         return True
     shading = 0.0
     if float(inwards.max()) >= DEEP_PX:

@@ -13,8 +13,10 @@ import pytest
 from agent.clock import Instant
 from agent.values import Floats, Image
 from agent.vision.assets import MOST_LOOKS, RELEARN_S, AssetJudge, Region, RegionLook
+from agent.vision.difference import differ
 from agent.vision.kept_assets import FRESH_S, read_region, write_region
 from agent.vision.kept_view import Origin
+from agent.vision.patch import Patch
 
 WIDTH, HEIGHT = 200, 150
 LEFT, TOP, RIGHT, BOTTOM = 70, 45, 130, 105
@@ -179,6 +181,22 @@ def test_given_an_evenly_dark_thing_on_paving_then_it_is_found_by_the_ground_it_
     told = learnt(tiles()).see(flat_bag(tiles()), 14)
     assert 0.1 < told.settled < 0.5
     assert told.place == pytest.approx((0.5, 0.5), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("level", "share"), [(130, 1.0), (40, 0.9)], ids=["by day", "at dusk, when joints fade"]
+)
+def test_given_an_evenly_dark_thing_then_joints_that_light_would_hardly_show_are_no_proof_of_all_of_it(
+    level: int, share: float
+) -> None:
+    ground = np.full((80, 100, 3), level, np.float32)
+    ground[::6] *= 0.75
+    ground[:, ::6] *= 0.75
+    there = cv2.ellipse(np.zeros((80, 100), np.uint8), (50, 40), (18, 14), 0, 0, 360, 1, -1) > 0
+    now = np.where(there[..., np.newaxis], 0.45 * level, ground)
+    before, after = (Patch.of(each.astype(np.uint8)) for each in (ground, now))
+    found = differ(after, before.grey, before.colour, np.zeros((80, 100), np.float32), ~there)
+    assert found.changed[there].mean() == pytest.approx(share, abs=0.02)
 
 
 @pytest.mark.parametrize("soft_px", [0.6, 2.0, 5.0], ids=["sharp", "a penumbra", "mostly penumbra"])
