@@ -17,8 +17,8 @@ from agent.clock import Instant
 from agent.config.schema import Camera
 from agent.errors import KentonganError
 from agent.hidden import Hidden
-from agent.ops.check_protected import is_too_small
 from agent.scene.carry import out_of_picture
+from agent.scene.judgeable import LARGER, is_too_small
 from agent.scene.rule import Setting
 from agent.scene.values import AssetLook, View
 from agent.values import Frame, RoadUser, Tracks
@@ -33,7 +33,6 @@ SAVED_S: Final = 1800.0
 _FORGOTTEN: Final = "null"
 """Stored over what must not be read again."""
 _TO_DO: Final = "turn it back, or draw them on what it shows now and accept its view"
-LARGER: Final = "use a larger stream of the camera, or one that stands nearer"
 _READY_S: Final = 60.0
 """How soon after a first memory is complete it is saved."""
 
@@ -70,6 +69,7 @@ class Guard:
         self._names = {region.name: region_name(camera.name, region.name) for region in camera.protected}
         self._camera, self._size = camera.name, (0, 0)
         self._hidden, self._hiding = Hidden(), ""
+        self._unwatched: tuple[AssetLook, ...] = ()
         self._drawn = self._regions = [region for region in _regions_of(camera) if region.name not in outside]
         self._judge = AssetJudge(self._regions)
         trouble = f"not watched, out of the picture since the camera moved: protected {', '.join(outside)}; {_TO_DO}"
@@ -84,6 +84,7 @@ class Guard:
             self._watch(regions)
         trouble = f"not watched, too small in a picture of {size[0]}x{size[1]}: protected {', '.join(tiny)}; {LARGER}"
         self._tiny = self._told_once(self._tiny, trouble if tiny else "")
+        self._unwatched = tuple(AssetLook(name, "", known=False, seen=0.0, unwatched=True) for name in tiny)
 
     def _told_once(self, before: str, trouble: str) -> str:
         if trouble and trouble != before:
@@ -111,7 +112,7 @@ class Guard:
             self._judge.accept(name)
 
     def look(self, frame: Frame, tracks: Tracks, view: View) -> tuple[AssetLook, ...]:
-        """How every region looks; empty between looks and while the view can't be trusted."""
+        """How every region looks; between looks and while the view can't be trusted only which are not watched."""
         now_s, size = frame.at.mono_s, (frame.image.shape[1], frame.image.shape[0])
         here = tracks.observed
         boxes, ids = tracks.boxes[here], tracks.ids[here]
@@ -119,7 +120,7 @@ class Guard:
         if size != self._size:
             self._fit(size)
         if not self._regions or view.reasons or view.cause or not self._judge.due(now_s):
-            return ()
+            return self._unwatched
         if self._judge.fit(size):
             for watched in self._judge.watched:
                 name = watched.region.name
@@ -130,7 +131,7 @@ class Guard:
         self._note_hidden(looks, frame.at)
         self._forget_driven_off(looks)
         self._save_now_and_then(frame.at)
-        return self._told(assets_of(looks))
+        return self._unwatched + self._told(assets_of(looks))
 
     def _note_hidden(self, looks: list[RegionLook], at: Instant) -> None:
         for look in looks:
@@ -156,7 +157,7 @@ class Guard:
         How it looked is forgotten at once, so that a power cut before the next look does not bring it back.
 
         Raises:
-            KentonganError: It is out of the picture.
+            KentonganError: It is out of the picture, or too small in it.
         """
         if not self._judge.accept(region):
             if region in self._names:

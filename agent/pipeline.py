@@ -244,7 +244,7 @@ class CameraPipeline:
         """Take how a protected region looks now as how it should look; ``False`` when there is no such region.
 
         Raises:
-            KentonganError: It is out of the picture.
+            KentonganError: It is out of the picture, or too small in it.
         """
         return self._guard.accept(region)
 

@@ -6,9 +6,6 @@ Works on the configuration alone, and better where the size of the source's pict
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
-
-import numpy as np
 
 from agent.config.fault import Path
 from agent.config.schema import Camera, ProtectedRegion
@@ -16,12 +13,8 @@ from agent.ops.findings import Finding, Level
 from agent.scene import geometry
 from agent.scene.carry import MOST_HIDDEN, hidden_share
 from agent.scene.geometry import Array
+from agent.scene.judgeable import LARGER, LEAST_SIDE_PX, LEAST_WIDTH_PX, is_too_small, width_px
 from agent.scene.rule import Setting
-
-LEAST_SIDE_PX: Final = 24.0
-"""Square root of a region's area in the picture: below this it shows too little to tell a change from noise."""
-LEAST_WIDTH_PX: Final = 8.0
-"""A lamp post may be thin, but not thinner."""
 
 
 def check_protected(camera: Camera, where: Path, size: tuple[int, int]) -> Iterator[Finding]:
@@ -50,18 +43,8 @@ def _check_region(region: ProtectedRegion, outline: Array, path: Path, size: tup
         return
     if is_too_small(outline):
         wrong = (
-            f"{name} is too small to be judged: some {_width_px(outline):.0f} x {geometry.extent(outline):.0f} px "
+            f"{name} is too small to be judged: some {width_px(outline):.0f} x {geometry.extent(outline):.0f} px "
             f"of a picture of {size[0]}x{size[1]}"
         )
         hint = f"it needs an area of {LEAST_SIDE_PX:.0f} x {LEAST_SIDE_PX:.0f} px and {LEAST_WIDTH_PX:.0f} px each way"
-        yield Finding(Level.ERROR, path, wrong, f"{hint}; use a larger stream of the camera, or one that stands nearer")
-
-
-def is_too_small(outline: Array) -> bool:
-    """Whether a region, by its outline in pixels, shows too little for a change of it to be told."""
-    return float(np.sqrt(geometry.area(outline))) < LEAST_SIDE_PX or _width_px(outline) < LEAST_WIDTH_PX
-
-
-def _width_px(outline: Array) -> float:
-    """How wide it is across its longest extent, on average."""
-    return geometry.area(outline) / max(geometry.extent(outline), 1.0)
+        yield Finding(Level.ERROR, path, wrong, f"{hint}; {LARGER}")

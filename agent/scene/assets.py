@@ -41,6 +41,7 @@ WHOLE_S: Final = 5.0
 UPDATE_S: Final = 15.0
 ACCEPTED: Final = "it has looked so for so long that this is how it looks now"
 RELEARNT: Final = "how it should look was learnt anew, as in a new view; whether the change is undone is not known"
+TOO_SMALL: Final = "it is too small in the pictures that come now; whether the change is undone is not known"
 OUTSIDE: Final = "it is out of the picture since the camera moved; whether the change is undone is not known"
 PUT_ON: Final[frozenset[Asset]] = frozenset({"floor", "bench"})
 """What things are left on."""
@@ -127,8 +128,9 @@ class _Region:
         return {"event": self._episode.state(), "light": self._light}
 
     def look(self, moment: Moment, look: AssetLook) -> list[Body]:
-        if self._episode.is_open and (look.accepted or look.relearnt):
-            return [self._episode.end(moment.at, why=ACCEPTED if look.accepted else RELEARNT)]
+        why = TOO_SMALL if look.unwatched else ACCEPTED if look.accepted else RELEARNT if look.relearnt else None
+        if why is not None and (end := self.give_up(moment.at, why)) is not None:
+            return [end]
         if not look.known or look.seen < SEEN:
             return []
         if self._episode.is_open:
@@ -145,9 +147,9 @@ class _Region:
         details = self._details(look, *found) | {"near": self.visitors.before(onset)}
         return list(self._episode.feed(onset, details, severity=SEVERITY[found[0]], confidence=_confidence(found[1])))
 
-    def give_up(self, at: Instant) -> EventBody | None:
-        """End an open event: the region can't be seen any more."""
-        return self._episode.end(at, why=OUTSIDE) if self._episode.is_open else None
+    def give_up(self, at: Instant, why: str = OUTSIDE) -> EventBody | None:
+        """End an open event without its change being undone, if there is one."""
+        return self._episode.end(at, why=why) if self._episode.is_open else None
 
     def _go_on(self, at: Instant, look: AssetLook) -> list[Body]:
         """An open event: it is over when the region looks as it did, by the light in which it was seen to change.

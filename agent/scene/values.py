@@ -85,6 +85,7 @@ class AssetLook:
         accepted: It was just remembered anew, after having looked so for very long.
         relearnt: The first look since it was learnt anew, as in a new view.
         place: Middle of the change, relative to the picture.
+        unwatched: It is too small in the pictures that come now; nothing else is known of it.
     """
 
     name: str
@@ -101,6 +102,7 @@ class AssetLook:
     accepted: bool = False
     relearnt: bool = False
     place: tuple[float, float] = (0.0, 0.0)
+    unwatched: bool = False
 
 
 @dataclass(frozen=True, slots=True)

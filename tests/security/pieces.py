@@ -60,7 +60,7 @@ def _names(code: ast.Module) -> Iterator[str]:
     while waiting:
         node = waiting.pop()
         only_types = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        waiting += [] if only_types else ast.iter_child_nodes(node)
+        waiting += node.orelse if only_types else ast.iter_child_nodes(node)  # type: ignore[attr-defined]
         if isinstance(node, ast.Import):
             yield from (each.name for each in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

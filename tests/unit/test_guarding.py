@@ -13,12 +13,14 @@ import pytest
 from agent.clock import Instant
 from agent.config.schema import Camera
 from agent.errors import KentonganError
-from agent.guarding import LARGER, Guard, region_name
+from agent.guarding import Guard, region_name
 from agent.hidden import LONG_S, Hidden
 from agent.ops.draw import ALARM
 from agent.ops.replay_outputs import Annotator, reason_of
 from agent.pipeline import CameraPipeline, Seen
 from agent.records import Detail, EventBody, EventKind
+from agent.scene.assets import TOO_SMALL
+from agent.scene.judgeable import LARGER
 from agent.scene.values import CLEAR, View
 from agent.values import Detections, Frame, Image, RoadUser, Tracks
 from agent.vision.kept_view import Origin
@@ -71,6 +73,17 @@ def test_given_the_memory_is_new_then_it_is_saved_within_a_minute_or_two_without
     assert region_name("gate", "box") not in pipeline.states()
     run(pipeline, cabinet(street()), range(40, 110))
     assert region_name("gate", "box") in pipeline.states()
+
+
+def test_given_a_stream_that_becomes_too_small_for_a_region_then_its_open_event_ends_and_says_why() -> None:
+    small = CAMERA.protected[0].model_copy(update={"polygon": ((0.4, 0.4), (0.55, 0.4), (0.55, 0.6), (0.4, 0.6))})
+    pipeline = CameraPipeline(CAMERA.model_copy(update={"protected": (small,)}), device="box", model=MODEL)
+    painted = street()
+    painted[40:60, 80:110] = (0, 0, 255)
+    run(pipeline, cv2.resize(street(), (704, 576)), range(60))
+    (start,) = (e for e in run(pipeline, cv2.resize(painted, (704, 576)), range(60, 120)) if e.kind == "asset_changed")
+    ended = [e for e in run(pipeline, cv2.resize(street(), (100, 80)), range(120, 130)) if e.kind == "asset_changed"]
+    assert [(e.event, e.phase, e.details["ended"]) for e in ended] == [(start.event, "end", TOO_SMALL)]
 
 
 def test_given_a_stream_too_small_for_a_region_then_health_says_so_and_a_larger_one_brings_it_back(

@@ -183,9 +183,7 @@ def test_given_an_evenly_dark_thing_on_paving_then_it_is_found_by_the_ground_it_
     assert told.place == pytest.approx((0.5, 0.5), abs=0.05)
 
 
-@pytest.mark.parametrize(
-    ("level", "share"), [(130, 1.0), (40, 0.9)], ids=["by day", "at dusk, when joints fade"]
-)
+@pytest.mark.parametrize(("level", "share"), [(130, 1.0), (40, 0.9)], ids=["by day", "at dusk, when joints fade"])
 def test_given_an_evenly_dark_thing_then_joints_that_light_would_hardly_show_are_no_proof_of_all_of_it(
     level: int, share: float
 ) -> None:
