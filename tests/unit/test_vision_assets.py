@@ -221,6 +221,12 @@ def test_given_a_grey_thing_half_in_the_shadow_of_a_house_then_it_is_found() -> 
     assert 0.04 < told.settled < 0.5
 
 
+def test_given_an_evenly_dark_thing_with_less_blue_than_a_shadow_has_then_its_tint_as_a_whole_tells() -> None:
+    tone = 0.6 * np.array([0.89, 1, 1])  # each pixel of it may be a shadow's: COLOURED
+    told = learnt(road()).see((road() * (1 - oval() * (1 - tone))).astype(np.uint8), 14)
+    assert told.settled > 0.1
+
+
 def test_given_a_blue_thing_hardly_darker_than_the_road_then_the_sky_does_not_explain_it() -> None:
     blue = np.array([1.24, 0.92, 0.68])
     told = learnt(road()).see((road() * (1 + oval() * (blue - 1))).clip(0, 255).astype(np.uint8), 14)
