@@ -21,7 +21,12 @@ FOLLOWS: Final = 0.1
 FORGOTTEN_S: Final = 600.0
 """A place where no box was seen for so long is forgotten …"""
 PATIENCE: Final = 10.0
-"""… and before, after so many times the time for which one stood there: passers-by leave nothing behind."""
+"""… and before, after so many times the time for which one stood there …"""
+GAP_S: Final = 3.0
+"""… and at once, if it is no scenery: of those who pass, each comes to a place of its own."""
+STEADY: Final = 0.7
+"""Share of its time for which a box must be seen at a place to stand there: traffic comes by the same place again and
+again."""
 BEGAN_S: Final = 10.0
 """Who is seen so soon after the watch of a region began stood there before."""
 STILL_S: Final = 6.0
@@ -87,7 +92,8 @@ class Place:
         learnt: It stood there while the region was learnt, so that the memory may show it.
         is_scenery: It hides nothing.
         moved: Its track was seen elsewhere since, so that it may have been a vehicle all the same.
-        stood_s: For how long a box was seen there.
+        stood_s: For how long a box was seen there …
+        age_s: … since the first.
         unseen_s: For how long none is.
         alike_s: For how long the region has looked there as it is remembered.
     """
@@ -100,6 +106,7 @@ class Place:
     is_scenery: bool = False
     moved: bool = False
     stood_s: float = 0.0
+    age_s: float = 0.0
     unseen_s: float = 0.0
     alike_s: float = 0.0
 
@@ -109,7 +116,11 @@ class Place:
 
     def is_forgotten(self) -> bool:
         """Whether nobody has stood here for too long."""
-        return self.unseen_s > min(FORGOTTEN_S, PATIENCE * self.stood_s)
+        return self.unseen_s > (min(FORGOTTEN_S, PATIENCE * self.stood_s) if self.is_scenery else GAP_S)
+
+    def has_stood(self, for_s: float) -> bool:
+        """Whether a box has stood here for so long, hardly interrupted."""
+        return self.stood_s >= for_s and self.stood_s >= STEADY * self.age_s
 
     def note_alike(self, passed_s: float, *, alike: bool) -> None:
         """Take in whether the region looks here as it is remembered."""
@@ -139,6 +150,7 @@ class Scenery:
         self._watched_s += passed_s
         for place in self.places:
             place.unseen_s += passed_s
+            place.age_s += passed_s
         self._users, self._at = users, []
         held = self._places_of(users.boxes)
         for box, track, person, known in zip(
@@ -152,8 +164,8 @@ class Scenery:
             place.track = place.track if place.moved else track
             place.box = place.box + np.float32(FOLLOWS) * (box - place.box)
             place.learnt |= learning
-            stands = learning and place.first and place.stood_s >= (STILL_PERSON_S if person else STILL_S)
-            stands |= wished and place.stood_s >= (STILL_PERSON_S if person else PROBATION_S)
+            stands = learning and place.first and place.has_stood(STILL_PERSON_S if person else STILL_S)
+            stands |= wished and place.has_stood(STILL_PERSON_S if person else PROBATION_S)
             place.is_scenery |= stands
             self._at.append(place)
         self.places = [place for place in self.places if not place.is_forgotten()]
@@ -166,7 +178,7 @@ class Scenery:
     def doubtful(self) -> list[Place]:
         """Where a box stands that hides the region, and has stood long enough to ask whether it does."""
         return [
-            place for place in self.places if place.unseen_s <= 0 and not place.is_scenery and place.stood_s >= ALIKE_S
+            place for place in self.places if place.unseen_s <= 0 and not place.is_scenery and place.has_stood(ALIKE_S)
         ]
 
     def moved(self) -> list[Place]:

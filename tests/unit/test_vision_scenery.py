@@ -281,6 +281,19 @@ def test_given_passers_by_then_their_places_are_soon_forgotten_and_never_too_man
     assert place.stood_s == 12, "two boxes at one place do not stand there for twice as long"
 
 
+@pytest.mark.parametrize(("every", "stands"), [(1, True), (3, False)], ids=["one that stands", "a lane of traffic"])
+def test_given_boxes_that_come_by_one_place_again_and_again_then_none_of_them_stands_there(
+    every: int,
+    stands: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    scenery = Scenery()
+    for second in range(120):
+        there = boxes(FALSE) if second % every == 0 else boxes()
+        scenery.note(there, 1.0, learning=True)
+    scenery.note(boxes(FALSE), 1.0)
+    assert (len(scenery.hiding()) == 0) == stands
+
+
 def test_given_boxes_far_from_a_region_then_they_are_left_out() -> None:
     users = boxes((0, 0, 10, 10), (100, 100, 150, 150), (98, 0, 108, 300), (0, 250, 400, 300))
     near: Floats = users.near((110, 110, 140, 140), 0.3).boxes
