@@ -21,6 +21,7 @@ from agent.clock import Clock
 from agent.config.schema import Camera, Config
 from agent.errors import EvidenceError
 from agent.evidence.folder import EvidenceFolder, Kept
+from agent.evidence.lateness import lateness_s
 from agent.evidence.reel import Reel
 from agent.evidence.sealing import Sealer
 from agent.records import Record
@@ -262,6 +263,13 @@ class EvidenceKeeper:
                 refused = f"camera {camera.name}: {error}"
                 LOG.error("%s; counting goes on without evidence", refused)  # noqa: TRY400 - the sentence says it all
                 continue
-            share = 1 / len(watched)
-            reels[camera.name] = Reel(config.device, camera.name, self._settings, sealing, self._folder, share)
+            reels[camera.name] = Reel(
+                config.device,
+                camera.name,
+                self._settings,
+                sealing,
+                self._folder,
+                share=1 / len(watched),
+                late_s=lateness_s(camera, self._settings.on),
+            )
         return reels, refused

@@ -30,8 +30,6 @@ LONGEST_S: Final = 120.0
 """No clip is longer: it is sealed in one piece, in memory."""
 MOST_BYTES: Final = 96_000_000
 """Nor larger; the pictures at its end are left out."""
-ENTER_S: Final = 15.0
-"""Most events begin no later than so long after what they tell of; a ring in memory reaches that far back."""
 QUALITY: Final = 75
 
 
@@ -55,10 +53,19 @@ class Reel:
         sealer: To whom.
         folder: Where.
         share: Of the bytes the ring may hold, 0 to 1.
+        late_s: How long after what they tell of its events may begin; a ring in memory reaches that far back.
     """
 
     def __init__(
-        self, device: str, camera: str, settings: Settings, sealer: Sealer, folder: EvidenceFolder, share: float
+        self,
+        device: str,
+        camera: str,
+        settings: Settings,
+        sealer: Sealer,
+        folder: EvidenceFolder,
+        *,
+        share: float,
+        late_s: float,
     ) -> None:
         self._device, self._camera, self._settings = device, camera, settings
         self._sealer, self._folder = sealer, folder
@@ -66,7 +73,7 @@ class Reel:
         self._open: _Gathering | None = None
         self._ring: Ring
         if settings.ring is None:
-            self._ring, self._ring_s = MemoryRing(round(share * settings.memory_mb * 1e6)), ENTER_S + settings.before_s
+            self._ring, self._ring_s = MemoryRing(round(share * settings.memory_mb * 1e6)), late_s + settings.before_s
         else:
             most = round(share * settings.ring.mb * 1e6)
             self._ring = DiskRing(folder, camera, sealer, self._film, most)

@@ -5,6 +5,7 @@ Reads what it must and writes nothing. Every finding says what to do.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path as FilePath
 from typing import Final
@@ -14,11 +15,10 @@ from agent.config.fault import Path
 from agent.config.schema import Config
 from agent.errors import EvidenceError
 from agent.evidence.folder import LEAVE_BYTES, free_bytes
+from agent.evidence.lateness import lateness_s
 from agent.evidence.sealing import Sealer
 from agent.ops.findings import Finding, Level
 
-MOST_WAITING_S: Final = 15.0
-"""Beside ``before_s``: so much of a camera memory holds, see :mod:`agent.evidence.reel`."""
 _BYTES_A_PICTURE: Final = (
     100_000  # a busy street, 1280 pixels wide, at the quality that is kept; in proportion to its area
 )
@@ -48,11 +48,12 @@ def check_evidence(
         if camera.evidence.keys is not None and camera.evidence.enabled:
             yield from _keys(("cameras", number, "evidence", "keys"), camera.evidence.keys)
     yield from _place(wish, wish.folder or config.state_dir, writable, free)
-    watched = sum(camera.evidence.enabled for camera in config.cameras)
-    needed = watched * (wish.before_s + MOST_WAITING_S) * wish.fps * _BYTES_A_PICTURE * (wish.width_px / 1280) ** 2
+    held_s = [wish.before_s + lateness_s(camera, wish.on) for camera in config.cameras if camera.evidence.enabled]
+    needed = len(held_s) * max(held_s, default=0.0) * wish.fps * _BYTES_A_PICTURE * (wish.width_px / 1280) ** 2
     if wish.ring is None and wish.memory_mb * 1e6 < needed:
-        wrong = f"{wish.memory_mb} MB may be too little for {wish.before_s:g} s before an event of {watched} cameras"
-        hint = f"write {round(needed / 1e6)}, or lower before_s, fps or width_px"
+        cameras = "a camera" if len(held_s) == 1 else f"{len(held_s)} cameras"
+        wrong = f"{wish.memory_mb} MB may be too little for the {max(held_s):g} s that memory must hold of {cameras}"
+        hint = f"write {math.ceil(needed / 1e6)}, add a ring, or lower before_s, settle_s, fps or width_px"
         yield Finding(Level.WARNING, ("evidence", "memory_mb"), wrong, hint)
 
 

@@ -181,7 +181,7 @@ def test_check_says_what_would_keep_a_clip_from_being_kept(tmp_path: Path) -> No
     assert "error: evidence can't be sealed to" in said(cameras=own)
     own[0]["evidence"] = {"keys": [wrong_letter], "enabled": False}
     assert said(cameras=own) == "", "nothing is kept of it"
-    assert "may be too little for 60 s" in said(memory_mb=4, before_s=60)
+    assert "may be too little for the 75 s that memory must hold of a camera" in said(memory_mb=4, before_s=60)
     free = 10**9
     assert "has 1000 MB left; evidence may use 2700" in said(ring={"minutes": 1, "mb": 500})
     free = 10**8

@@ -55,6 +55,18 @@ def test_given_an_event_then_a_clip_from_before_to_after_it_is_kept_and_told(
     assert JPEG not in path.read_bytes()
 
 
+def test_given_a_thing_whose_change_is_told_when_it_has_settled_then_the_clip_shows_who_did_it(make: Make) -> None:
+    region = {"name": "box", "what": "cabinet", "polygon": [[0.4, 0.4], [0.6, 0.4], [0.6, 0.6]], "settle_s": 40}
+    box = make(
+        on=["asset_changed"], cameras=[{"name": "gate", "source": "rtsp://camera.invalid/", "protected": [region]}]
+    )
+    box.film(90)
+    box.tell(kind="asset_changed", ago_s=48)
+    told_s = box.clock.now().utc_s
+    box.film(9)
+    assert box.finished[0].clip.start_s == pytest.approx(told_s - 48 - 4, abs=0.3)
+
+
 @pytest.mark.parametrize("ring", [None, {"minutes": 1}])
 def test_given_no_event_then_no_clip_is_kept_and_no_picture_lies_on_the_disk_in_the_clear(
     make: Make, owner: tuple[str, Path], ring: dict[str, int] | None
