@@ -32,7 +32,7 @@ SAVED_S: Final = 1800.0
 """How often memories are saved, besides when one is first complete: they hardly change, and a disk wears."""
 _FORGOTTEN: Final = "null"
 """Stored over what must not be read again."""
-_TO_DO: Final = "turn it back, or draw them on what it shows now and accept its view"
+_TO_DO: Final = "turn the camera back if it was moved, or draw them on what it shows now and accept its view"
 _READY_S: Final = 60.0
 """How soon after a first memory is complete it is saved."""
 
@@ -72,7 +72,7 @@ class Guard:
         self._unwatched: tuple[AssetLook, ...] = ()
         self._drawn = self._regions = [region for region in _regions_of(camera) if region.name not in outside]
         self._judge = AssetJudge(self._regions)
-        trouble = f"not watched, out of the picture since the camera moved: protected {', '.join(outside)}; {_TO_DO}"
+        trouble = f"not watched, out of the picture: protected {', '.join(outside)}; {_TO_DO}"
         self._outside = self._told_once(self._outside, trouble if outside else "")
 
     def _fit(self, size: tuple[int, int]) -> None:

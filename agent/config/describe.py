@@ -18,6 +18,10 @@ Node: TypeAlias = dict[str, Any]
 _PATTERN_WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "^[a-z0-9]": ("a name of lower-case letters, digits, - and _ (at most 63)", "names"),
     "^[a-z][a-z0-9_]": ("one word of lower-case letters, digits and _, such as lebaran", "words"),
+    "^([01]": (
+        'local times from 00:00 to 23:59, two digits each, such as "22:00-05:00"',
+        'spans of local time such as "22:00-05:00"',
+    ),
     "^age1": ("a public key: age1 and 58 letters and digits, as `kentongan evidence keygen` prints it", "public keys"),
 }
 """One text and several of them, by how its pattern begins."""

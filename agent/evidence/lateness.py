@@ -16,6 +16,6 @@ _OF_A_THING: Final = frozenset[EventKind]({"asset_changed", "vandalism"})
 
 
 def lateness_s(camera: Camera, on: Collection[EventKind]) -> float:
-    """Seconds by which the latest events of a camera, of the kinds that clips are kept for, follow what they tell of."""
+    """Seconds by which the latest events of a camera, of kinds that clips are kept for, follow what they tell of."""
     settle_s = [region.settle_s for region in camera.protected] if _OF_A_THING & {*on} else []
     return max([USUAL_S, *(each + NAMED_S for each in settle_s)])

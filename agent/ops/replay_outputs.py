@@ -26,7 +26,9 @@ from agent.records import CountBody, Direction, EventBody, Record
 from agent.values import CLASS_NAMES, Frame, Image
 
 _CODECS: Final = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
-SECURITY: Final = frozenset({"vandalism", "asset_changed", "loitering", "aggression", "camera_tampered", "camera_lost"})
+IN_PLACE: Final = frozenset(
+    {"vandalism", "asset_changed", "loitering", "aggression", "camera_tampered", "camera_lost", "crowd", "surge"}
+)
 """Events that are drawn in place for as long as they are open."""
 _NO_MATPLOTLIB: Final = f"plots need matplotlib: {how_to_add('report')}"
 _EVENTS_SHOWN: Final = 3
@@ -105,7 +107,7 @@ class Annotator:
                 body = record.body
                 if body.phase == "end":
                     self._open_events.pop(body.event, None)
-                elif body.kind in SECURITY:
+                elif body.kind in IN_PLACE:
                     self._open_events[body.event] = body
                 self._events = [said for said in self._events if said[1] != body.event]  # its newest word alone
                 self._events += [(frame.at.mono_s, body.event, line) for line in event_lines(body)]
@@ -135,6 +137,11 @@ def reason_of(event: EventBody) -> str:
         return f"{details.get('what')} {details.get('change')}" + (f"; near before: {near}" if near else "")
     if event.kind == "loitering":
         return f"loitering: {details.get('persons')} for over {details.get('stayed_s')} s"
+    if event.kind == "crowd":
+        density = f", {details['per_m2']} on a square metre" if "per_m2" in details else ""
+        return f"crowd ({event.severity}): {details.get('people')} people{density}"
+    if event.kind == "surge":
+        return f"surge: {details.get('people')} people, {details.get('usual')} are usual"
     return f"{event.kind} {details.get('cause', '')}".strip()
 
 

@@ -13,7 +13,7 @@ LEAST_SIDE_PX: Final = 24.0
 """Square root of a region's area in the picture: below this it shows too little to tell a change from noise."""
 LEAST_WIDTH_PX: Final = 8.0
 """A lamp post may be thin, but not thinner."""
-LARGER: Final = "use a larger stream of the camera, or one that stands nearer"
+LARGER: Final = "draw it larger, use a larger stream of the camera, or one that stands nearer"
 """What to do about it."""
 
 

@@ -57,8 +57,8 @@ class Outline:
         operators: (domain, type) of every node in every graph and function.
         functions: (domain, name) of every function the file defines itself.
         external: Names of the weights that lie outside the file.
-        parameters: Numbers in the main graph's weights, however many bits each is stored in; shapes and indices not
-            counted.
+        parameters: Numbers in the weights of the main graph and its branches, however many bits each is stored in;
+            shapes and indices not counted.
     """
 
     inputs: list[Tensor] = field(default_factory=list)
@@ -102,7 +102,7 @@ def read_outline(data: bytes) -> Outline:
                 outline.metadata[key] = content
             case 20:  # training_info: two graphs that are never run, but whose weights would be loaded
                 for _, graph in fields(as_message(value)):
-                    _read_graph(as_message(graph), outline, depth=1)
+                    _read_graph(as_message(graph), outline, depth=1, runs=False)
             case 25:
                 _read_function(as_message(value), outline)
             case _:
@@ -128,7 +128,7 @@ def with_metadata(data: bytes, key: str, value: str) -> bytes:
     return bytes(kept + encoded(14, entry))
 
 
-def _read_graph(graph: memoryview, outline: Outline, depth: int) -> None:
+def _read_graph(graph: memoryview, outline: Outline, depth: int, *, runs: bool = True) -> None:
     """Collect from one GraphProto; only the main graph (depth 0) has the model's inputs and outputs."""
     if depth > _DEPTH_LIMIT:
         raise NotOnnxError(f"its graphs are nested more than {_DEPTH_LIMIT} deep")
@@ -137,10 +137,10 @@ def _read_graph(graph: memoryview, outline: Outline, depth: int) -> None:
     for number, value in fields(graph):
         match number:
             case 1:
-                _read_node(as_message(value), outline, depth)
+                _read_node(as_message(value), outline, depth, runs=runs)
             case 5:
                 weights.add(_read_weight(as_message(value), outline))
-                if depth == 0:
+                if runs:
                     outline.parameters += _values_in(as_message(value))
             case 15:
                 _read_sparse(as_message(value), outline)
@@ -158,10 +158,10 @@ def _read_function(function: memoryview, outline: Outline) -> None:
     outline.functions.add(strings(function, 10, 1))
     for number, value in fields(function):
         if number == 7:
-            _read_node(as_message(value), outline, depth=1)
+            _read_node(as_message(value), outline, depth=1, runs=False)
 
 
-def _read_node(node: memoryview, outline: Outline, depth: int) -> None:
+def _read_node(node: memoryview, outline: Outline, depth: int, *, runs: bool) -> None:
     """Collect the operator of one NodeProto, and from the graphs and tensors among its attributes."""
     outline.operators.add(strings(node, 7, 4))
     for number, attribute in fields(node):
@@ -172,7 +172,7 @@ def _read_node(node: memoryview, outline: Outline, depth: int) -> None:
                 case 5 | 10:
                     _read_weight(as_message(value), outline)
                 case 6 | 11:
-                    _read_graph(as_message(value), outline, depth + 1)
+                    _read_graph(as_message(value), outline, depth + 1, runs=runs)
                 case 22 | 23:
                     _read_sparse(as_message(value), outline)
                 case _:

@@ -140,10 +140,11 @@ def test_a_clip_model_is_inspected_like_any_other_or_refused_for_what_it_is(tmp_
     path = shipped(AGGRESSION_MODEL)
     facts = json.loads(command("models", "inspect", path, "--json").out)
     assert (facts["task"], facts["family"]) == ("clip", "aggression")
-    assert facts["inputs"] == {"motion": "float32, n x 5 x 15 x 24 x 24"}
+    assert facts["inputs"] == {"motion": "float32, 1 x 5 x 15 x 24 x 24", "stills": "float32, 6 x 160 x 160"}
     assert facts["outputs"].keys() == {"fight", "members"}
     assert facts["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert facts["held_out_clips"] > 100
+    assert facts["parameters"] > 1_000_000, "those of the branch that looks are counted"
     done = command("models", "inspect", path)
     assert done.code == 0
     assert f"inputs.motion    {facts['inputs']['motion']}\n" in done.out

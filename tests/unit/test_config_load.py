@@ -416,9 +416,9 @@ def test_given_a_setting_that_may_be_left_empty_then_it_still_may() -> None:
 @pytest.mark.parametrize(
     ("hours", "hint"),
     [
-        ('["22-05"]', 'write text such as "22:00-05:00"'),
-        ("[22:00]", 'write text such as "22:00-05:00"'),
-        ('"22:00-05:00"', 'write a list of texts such as "22:00-05:00"'),
+        ('["22-05"]', 'write local times from 00:00 to 23:59, two digits each, such as "22:00-05:00"'),
+        ("[22:00]", 'write local times from 00:00 to 23:59, two digits each, such as "22:00-05:00"'),
+        ('"22:00-05:00"', 'write a list of spans of local time such as "22:00-05:00"'),
     ],
 )
 def test_given_hours_of_another_form_then_the_fault_shows_the_right_one(hours: str, hint: str) -> None:

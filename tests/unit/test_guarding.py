@@ -137,6 +137,8 @@ def test_given_an_open_event_then_the_annotated_video_says_why_in_a_line() -> No
     )
     assert reason_of(event("loitering", persons=2, stayed_s=60.0)) == "loitering: 2 for over 60.0 s"
     assert reason_of(event("camera_tampered", cause="covered")) == "camera_tampered covered"
+    assert reason_of(event("crowd", people=7, per_m2=1.2)) == "crowd (alarm): 7 people, 1.2 on a square metre"
+    assert reason_of(event("surge", people=70, usual=20.5)) == "surge: 70 people, 20.5 are usual"
 
 
 def test_given_a_replay_with_an_alarm_then_it_is_drawn_while_it_is_open(tmp_path: Path) -> None:

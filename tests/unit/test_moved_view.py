@@ -304,7 +304,7 @@ def test_given_a_protected_thing_that_left_the_picture_then_it_is_said_until_the
     (*_, end) = tampered(pole.show(moved(street(), right=0.12), 40))
     assert (end.details["settled"], end.details["unwatched"]) == ("reanchored", ["box"])
     (trouble,) = pole.pipeline.troubles()
-    assert "out of the picture since the camera moved: protected box" in trouble
+    assert "out of the picture: protected box; turn the camera back if it was moved" in trouble
     with pytest.raises(KentonganError, match="can't be accepted"):
         pole.pipeline.accept("box")
     after = Pole(pole.pipeline.states(), pole.second, **protected(0.86))

@@ -93,7 +93,17 @@ def refused(*arguments: Path) -> str:
 
 
 def test_given_a_network_of_an_open_size_then_one_sentence_says_so(tmp_path: Path) -> None:
-    assert "its input motion has an open side" in refused(AGGRESSION, tmp_path / "half.onnx")
+    sizes = ["n", 3, 8, 8]
+    given, told = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sizes) for name in ("x", "y"))
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "open", [given], [told])
+    path = tmp_path / "open.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), str(path))
+    assert "its input x has an open side" in refused(path, tmp_path / "half.onnx")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_given_a_network_of_two_inputs_then_one_sentence_says_so(tmp_path: Path) -> None:
+    assert "it takes 2 inputs, not one picture" in refused(AGGRESSION, tmp_path / "half.onnx")
     assert not list(tmp_path.iterdir())
 
 
