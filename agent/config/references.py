@@ -35,7 +35,9 @@ def disagreements(document: Document) -> list[Fault]:
 def empty_sections(document: Document) -> Iterator[Fault]:
     """Sections whose keys stand there with nothing below: off by the schema, though the contrary is surely meant."""
     for path, mark in document.marks.items():
-        if path and document.at(path) is None and may_be_left_out(path):
+        above = document.at(path[:-1])  # of a key written twice only one value is there, but the marks of both
+        is_there = isinstance(above, dict) and path[-1:] and path[-1] in above
+        if is_there and document.at(path) is None and may_be_left_out(path):
             wrong = f"{place(path, document)} is empty, so it would count as not written"
             yield Fault(mark, path, wrong, f"delete the key, or write {words_for(path)} below it")
 

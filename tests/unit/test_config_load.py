@@ -409,6 +409,13 @@ def test_given_a_holiday_on_a_day_that_does_not_exist_then_it_is_refused(day: st
     assert f"calendar: there is no {day} " in the_fault_of(with_camera(f"    zones: [{zone % day}]\n"))
 
 
+def test_given_a_key_written_twice_then_nothing_is_said_of_what_stands_in_the_one_that_is_left_out() -> None:
+    zone = "{name: a, polygon: [[0, 0], [1, 0], [1, 1]], rules: {crowd: {people: 5}}}"
+    other = "{name: b, polygon: [[0, 0], [1, 0], [1, 1]], rules: {surge: {}, loitering: {}}}"
+    text = with_camera(f"    zones: [{zone}]\n    zones: [{other}]\n    aggression: {{}}\n")
+    assert '"zones" is written twice' in the_fault_of(text)
+
+
 def test_given_a_setting_that_may_be_left_empty_then_it_still_may() -> None:
     assert parse_config(GOOD + "    place:\n", "box.yaml").cameras[0].place is None
 
