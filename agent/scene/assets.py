@@ -27,6 +27,11 @@ GONE: Final = 0.45
 PAINTED: Final = 0.8
 """… unless this share of what changed has new structure: then it is there, behind paint or paper."""
 SURELY_GONE: Final = 0.75
+BARE: Final = 2.0
+"""Where structure is new and neither any is lost nor the colour another, so many times the least change is needed: the
+edge of a shadow that stands leaves thin bands of that."""
+SLIGHT: Final = 0.05
+"""A smaller share of what settled is none."""
 CLEAR: Final = 0.5
 """A sign that this share of a change shows is the sign of it; else what it is called is not certain."""
 SEEN: Final = 0.5
@@ -60,7 +65,8 @@ def change_of(what: Asset, look: AssetLook, least_share: float) -> tuple[Change,
     painted = look.settled >= least_share and look.new >= PAINTED
     if what not in FLAT and look.gone >= GONE and not painted:
         return "removed", look.gone >= SURELY_GONE
-    if look.settled < least_share:
+    is_bare = max(look.lost, look.coloured) < SLIGHT
+    if look.settled < least_share * (BARE if is_bare else 1.0):
         return None
     fresh = max(look.new, look.coloured)
     if what == "floor":

@@ -76,6 +76,14 @@ def test_given_less_than_the_least_share_then_nothing_has_changed() -> None:
     assert change_of("wall", replace(AS_IT_WAS, gone=1.0), 0.04) is None, "a shadow may leave a wall"
 
 
+def test_given_bands_of_new_structure_alone_then_twice_as_much_is_asked_as_of_what_has_colour_too() -> None:
+    band = replace(AS_IT_WAS, settled=0.06, new=1.0)
+    assert change_of("wall", band, 0.04) is None, "the edge of a shadow that stands"
+    assert change_of("wall", replace(band, settled=0.09), 0.04) == ("defaced", True)
+    assert change_of("wall", replace(band, coloured=0.2), 0.04) == ("defaced", True)
+    assert change_of("wall", replace(band, new=0.6, lost=0.4), 0.04) == ("defaced", True)
+
+
 def test_given_a_thing_taken_then_one_event_starts_with_since_when_and_ends_when_it_is_back() -> None:
     street = Street()
     assert street.see(AS_IT_WAS, 60) == []
