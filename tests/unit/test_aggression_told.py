@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -39,10 +40,9 @@ def test_given_an_event_that_ends_then_its_reasons_are_not_repeated() -> None:
     assert event_lines(body("end")) == ["aggression end"]
 
 
-def test_given_an_alarm_then_its_place_is_marked_until_it_ends(tmp_path: Path) -> None:
-    camera = Camera(name="gate", source="film")
-    marked = []
-    with Annotator(tmp_path / "out.avi", camera, 10.0) as annotator:
+def annotated(folder: Path) -> Iterator[tuple[Annotator, Phase, float]]:
+    """The annotator after each phase of an event was drawn, and when that was."""
+    with Annotator(folder / "out.avi", Camera(name="gate", source="film"), 10.0) as annotator:
         for number, phase in enumerate(PHASES):
             at = instant(float(number))
             told = Record(
@@ -50,8 +50,11 @@ def test_given_an_alarm_then_its_place_is_marked_until_it_ends(tmp_path: Path) -
             )
             picture = np.zeros((240, 320, 3), np.uint8)
             annotator.write(Frame("gate", number, picture, at), Seen(Tracks.empty(), [told]), {})
-            marked.append(annotator.marked)
-    assert marked == [1, 1, 0]
+            yield annotator, phase, at.mono_s
+
+
+def test_given_an_alarm_then_its_place_is_marked_until_it_ends(tmp_path: Path) -> None:
+    assert [annotator.marked for annotator, *_ in annotated(tmp_path)] == [1, 1, 0]
 
 
 def test_given_a_clip_model_that_is_refused_then_check_says_where(tmp_path: Path) -> None:
@@ -72,14 +75,7 @@ def test_given_a_clip_model_that_is_refused_then_check_says_where(tmp_path: Path
 
 def test_given_an_update_then_the_video_shows_its_word_in_place_of_the_older_one(tmp_path: Path) -> None:
     shown = []
-    with Annotator(tmp_path / "out.avi", Camera(name="gate", source="film"), 10.0) as annotator:
-        for number, phase in enumerate(PHASES):
-            at = instant(float(number))
-            told = Record(
-                kind="event", camera="gate", time=at.utc_s, clock=ClockState(synced=True), model=None, body=body(phase)
-            )
-            picture = np.zeros((240, 320, 3), np.uint8)
-            annotator.write(Frame("gate", number, picture, at), Seen(Tracks.empty(), [told]), {})
-            shown.append(annotator.said(at.mono_s)[0].split(",")[0])
-            assert len(annotator.said(at.mono_s)) == len(event_lines(body(phase)))
+    for annotator, phase, now_s in annotated(tmp_path):
+        shown.append(annotator.said(now_s)[0].split(",")[0])
+        assert len(annotator.said(now_s)) == len(event_lines(body(phase)))
     assert shown == ["aggression start", "aggression update", "aggression end"]
