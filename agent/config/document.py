@@ -311,7 +311,9 @@ def _syntax_fault(error: yaml.MarkedYAMLError, text: str) -> Fault:
     lines = text.split("\n")
     mark = Mark(min(line, len(lines)), column)
     said = f"{error.context} {error.problem}"
-    if "\t" in lines[mark.line - 1][: mark.column] and "token" in said:
+    here = lines[mark.line - 1]
+    indent = here[: len(here) - len(here.lstrip())]
+    if "\t" in indent or ("\t" in here[: mark.column] and "token" in said):
         said = "\\t"
     for sign, wrong, hint in _SYNTAX:
         if sign in said:

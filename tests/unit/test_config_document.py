@@ -76,6 +76,8 @@ def test_given_a_path_then_the_value_there_is_found_or_none() -> None:
         ("a: 1\rb: 2\n", "a character that can't be seen (U+000D)"),
         ("a: 1\nb: \u2028\n", "f:2: a character that can't be seen (U+2028)"),
         ("a:\n\tb: 1\n", "f:2: a tab stands where YAML wants spaces"),
+        ("a:\n  - b: x\n    c: y\n\td: []\n", "f:4: a tab stands where YAML wants spaces"),
+        ("a:\n  - b: x\n      \tc: y\n", "f:3: a tab stands where YAML wants spaces"),
         ("a: b: c\n", "f:1: a colon that YAML can't place"),
         ("a: 1\nb\nc: 2\n", "f:3: a line without its colon"),
         ('a: "x\n', "a quote"),
